@@ -1,0 +1,34 @@
+# The commands of this project. Each makes what it needs; `make` alone lists them.
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.ready
+
+.PHONY: help demo test lint bench clean
+
+help:            ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,demo,render]"
+	@touch $@
+
+demo: $(READY)   ## compile specs/quickstart.smr, draw it, train it on digits, stream through it
+	$(BIN)/python -m specs.demo
+
+test: $(READY)   ## lint, then the test suite
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n 2
+
+lint: $(READY)   ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+bench: $(READY)  ## measure checking, compiling and S4D's forward (S4=folder of a state-spaces/s4 checkout)
+	$(BIN)/python -m benchmarks.compile_time
+	$(BIN)/python -m benchmarks.s4d_forward $(if $(S4),--s4 $(S4))
+
+clean:           ## remove what was built
+	rm -rf $(VENV) build

@@ -1,0 +1,105 @@
+"""`smrdsl compile`: from a spec to a package that Python imports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from smrdsl.cli.options import limits_from, model_options, read, settings_from
+from smrdsl.cli.output import tell
+from smrdsl.compiler import Lowered, compile_lowered, lower_source
+from smrdsl.graph.graph import Graph
+from smrdsl.passes.contract import Watch
+
+
+@click.command()
+@model_options
+@click.option("-o", "folder", metavar="DIR", help="The package, by default build/<model>.")
+@click.option("--length", type=click.IntRange(1), help="The length to plan for.")
+@click.option("--batch", type=click.IntRange(1), help="The batch size to plan for.")
+@click.option("--mode", type=click.Choice(["train", "infer", "decode"]), default="infer", show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), default=None)
+@click.option("--device", default=None, help="cpu, cuda, ...")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the initial weights.")
+@click.option("--weights", metavar="FILE", help="A safetensors file with the model's weights.")
+@click.option("--disable", multiple=True, metavar="PASS", help="Leave a pass out. Repeatable.")
+@click.option("--dump-passes", "dump", metavar="DIR", help="Write the graph after each pass, as numbered text.")
+@click.option("--quiet", is_flag=True, help="Print nothing but diagnostics.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+def command(
+    file: str,
+    name: str | None,
+    settings: tuple[str, ...],
+    limits: tuple[str, ...],
+    folder: str | None,
+    quiet: bool,
+    as_json: bool,
+    dump: str | None,
+    **options: object,
+) -> int:
+    """Compile a model of FILE (`-` is standard input) to a package: module, weights, source, graph and picture."""
+    bounds = limits_from(limits)
+    source, path = read(file, bounds)
+    lowered = lower_source(source, path, model=name, set=settings_from(settings), limits=bounds)
+    tell(lowered.warnings)
+    target = Path(folder or f"build/{lowered.graph.name}")
+    made = _compile(lowered, target, dump, options, show=not (quiet or as_json))
+    if as_json:
+        print(json.dumps(made))
+    elif not quiet:
+        _tell_made(lowered.graph, made)
+    return 0
+
+
+def _compile(
+    lowered: Lowered, target: Path, dump: str | None, options: dict[str, object], *, show: bool
+) -> dict[str, object]:
+    """Make the package, with a spinner where a person watches; importing torch alone takes seconds."""
+    from smrdsl.runtime.package import refuse_others, save_package
+
+    refuse_others(target)  # before the work, not after it
+    console = Console(stderr=True, quiet=not show)
+    with console.status(f"compiling {lowered.graph.name}"):
+        model = compile_lowered(lowered, watch=_dumper(dump), **options)  # type: ignore[arg-type]
+        save_package(model, target)
+    return {
+        "model": lowered.graph.name,
+        "package": str(target),
+        "picture": str(next(target.glob("architecture.*"), "")),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "strategies": model.plan.strategies,
+    }
+
+
+def _dumper(folder: str | None) -> Watch | None:
+    """Writes the graph after each pass."""
+    if folder is None:
+        return None
+    from smrdsl.graph.show import show
+
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+
+    def watch(name: str, g: Graph) -> None:
+        number = len(list(place.glob("[0-9][0-9]-*.txt")))
+        (place / f"{number:02}-{name}.txt").write_text(show(g), encoding="utf-8")
+
+    for old in place.glob("[0-9][0-9]-*.txt"):
+        old.unlink()
+    return watch
+
+
+def _tell_made(g: Graph, made: dict[str, object]) -> None:
+    start, end = g.node(g.input).type, g.node(g.output).type
+    print(f"{made['model']}: {start} -> {end}, {made['parameters']:,} parameters")
+    print(f"  package  {made['package']}")
+    if made["picture"]:
+        print(f"  picture  {made['picture']}")
+    counts: dict[str, int] = {}
+    for key, strategy in made["strategies"].items():  # type: ignore[attr-defined]
+        counts[f"{g.node(key).op.name} as {strategy}"] = counts.get(f"{g.node(key).op.name} as {strategy}", 0) + 1
+    for what, count in counts.items():
+        print(f"  {what} x {count}" if count > 1 else f"  {what}")

@@ -1,0 +1,109 @@
+"""How diagnostics are told: as text with the line and the part underlined, as JSON, or as GitHub annotations.
+
+Diagnostics go to standard error as text, to standard output where a program reads them. Colour only on a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from smrdsl.core.errors import Diagnostic
+from smrdsl.core.source import Span
+
+COLOURS = {"error": "1;31", "warning": "1;33", "place": "1;34", "note": "36"}
+WIDEST = 160
+
+
+def paint(text: str, style: str, stream: TextIO) -> str:
+    """Text in a colour, where the stream is a terminal and NO_COLOR is not set."""
+    if not stream.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\033[{COLOURS[style]}m{text}\033[0m"
+
+
+def tell(diagnostics: Sequence[Diagnostic], style: str = "text", quiet: bool = False) -> None:
+    """Print diagnostics in one of the three forms."""
+    if style == "json":
+        print(json.dumps([as_dict(d) for d in diagnostics], indent=1))
+    elif style == "github":
+        for d in diagnostics:
+            print(as_github(d))
+    elif not quiet:
+        for d in diagnostics:
+            print(as_text(d, sys.stderr), file=sys.stderr)
+
+
+def as_text(d: Diagnostic, stream: TextIO) -> str:
+    """`path:line:column: error E0301: message`, the line with the part underlined, related places, the fix."""
+    place = paint(f"{d.path}:{d.line}:{d.column}:" if d.span else f"{d.path}:", "place", stream)
+    lines = [f"{place} {paint(f'{d.severity} {d.code}', d.severity, stream)}: {d.message}"]
+    if d.span:
+        lines += excerpt(d.span, "^", stream, d.severity)
+    for related in d.related:
+        lines.append(f"  {paint(str(related.span), 'place', stream)}: {related.message}")
+        lines += excerpt(related.span, "-", stream, "note")
+    if d.fix:
+        lines.append(f"  {paint('fix', 'note', stream)}: {d.fix.message}")
+    return "\n".join(lines)
+
+
+def excerpt(span: Span, mark: str, stream: TextIO, style: str) -> list[str]:
+    """The source line and, under it, a mark below each code point of the part; long lines are cut around it."""
+    text = span.source.line(span.line)
+    start = span.column - 1
+    stop = min(len(text), start + max(1, span.end - span.start))
+    cut = max(0, start - WIDEST // 2) if len(text) > WIDEST else 0
+    text, start, stop = text[cut : cut + WIDEST], start - cut, min(stop - cut, WIDEST)
+    pad = "".join("\t" if c == "\t" else " " for c in text[:start])
+    number = str(span.line)
+    marks = paint(mark * max(1, stop - start), style, stream)
+    return [f"  {number} | {text}", f"  {' ' * len(number)} | {pad}{marks}"]
+
+
+def as_dict(d: Diagnostic) -> dict[str, object]:
+    """What a program reads."""
+    end_line, end_column = d.end
+    fix = d.fix and {
+        "message": d.fix.message,
+        "replacement": d.fix.replacement,
+        "start": _position(d.fix.span, 0),
+        "end": _position(d.fix.span, 1),
+    }
+    return {
+        "code": d.code,
+        "severity": d.severity,
+        "message": d.message,
+        "path": d.path,
+        "line": d.line,
+        "column": d.column,
+        "end_line": end_line,
+        "end_column": end_column,
+        "related": [
+            {"message": r.message, "path": r.span.source.path, "line": r.span.line, "column": r.span.column}
+            for r in d.related
+        ],
+        "fix": fix,
+    }
+
+
+def _position(span: Span | None, end: int) -> list[int] | None:
+    if span is None:
+        return None
+    return list(span.end_position if end else (span.line, span.column))
+
+
+def as_github(d: Diagnostic) -> str:
+    """A workflow command that GitHub shows at the line."""
+    end_line, end_column = d.end
+    message = d.message if not d.fix else f"{d.message} ({d.fix.message})"
+
+    def escape(text: str) -> str:
+        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+    path = escape(d.path).replace(":", "%3A").replace(",", "%2C")
+    place = f"file={path},line={d.line},col={d.column},endLine={end_line},endColumn={end_column}"
+    return f"::{d.severity} {place},title={d.code}::{escape(message)}"

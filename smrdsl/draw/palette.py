@@ -1,0 +1,48 @@
+"""Palette: one colour for each family, told apart by people with any kind of colour vision, and dark text on all.
+
+Hues are those of Okabe and Ito, "Color Universal Design" (2008); fills are their tints, lines their shades, so that the
+contrast of text on fill is above 12 and that of line on fill above 3. Colour never stands alone: every box is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smrdsl.ops.contract import Operator
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """Fill, line and text of a box."""
+
+    fill: str
+    line: str
+    text: str = "#1a2230"
+
+
+PAGE = "#ffffff"
+TITLE = "#1a2230"
+QUIET = "#566173"
+FLOW = "#3d4858"
+BYPASS = "#8d97a5"
+FRAME = Ink("#f5f7f9", "#c9d1da", QUIET)
+INNER_FRAME = Ink("#ffffff", "#c9d1da", QUIET)
+
+INKS = {
+    "input": Ink("#28364a", "#28364a", "#ffffff"),
+    "ssm": Ink("#cde3f4", "#0a62a0"),
+    "smr": Ink("#fcd9c4", "#c04a06"),
+    "mixer": Ink("#f2dbeb", "#a04483"),
+    "norm": Ink("#f6f0c2", "#857600"),
+    "act": Ink("#cdeee2", "#00775a"),
+    "join": Ink("#ffffff", "#3d4858"),
+    "part": Ink("#e4e9ef", "#3d4858"),
+    "other": Ink("#ffffff", "#6b7787"),
+}
+"""What a box is -> its colours. A core is a mixer too; the first of this order counts."""
+
+
+def ink_of(op: Operator) -> str:
+    """The row of `INKS` for an operator: its family, or `smr`, which is in none."""
+    kinds = {*op.families, op.name}
+    return next((kind for kind in INKS if kind in kinds), "other")

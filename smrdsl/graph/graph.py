@@ -1,0 +1,148 @@
+"""Graph: the dataflow of one model, over networkx. Passes take one and give another; none is ever changed.
+
+Nodes are keyed by their path in the model, which is also the prefix of their parameters' names. The key of an edge is the
+port of its reader, so that a node may read one stream twice. The only attribute of a networkx node is `node`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import networkx as nx
+
+from smrdsl.core.types import StreamType
+from smrdsl.ops.contract import Operator, Parameter, Params, State
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a node was written, and what was written there. Kept by value: a package has no source."""
+
+    file: str
+    line: int
+    column: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A component or labelled block around a node, for pictures."""
+
+    kind: str
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation: what it computes, the type of its stream, and where it comes from.
+
+    `shares` is the key of the node whose weight it uses. `strategy` is what the spec asks for, `auto` for the plan's choice.
+    """
+
+    op: Operator
+    params: Params
+    type: StreamType
+    location: Location
+    label: str | None = None
+    groups: tuple[Group, ...] = ()
+    shares: str | None = None
+    strategy: str = "auto"
+
+
+Entry = tuple[str, Node, tuple[str, ...]]
+"""A node with its key and the keys of its inputs, by port."""
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A model as a graph. `arguments` are the values of the model's parameters, as text, for the reader."""
+
+    name: str
+    nx: nx.MultiDiGraph
+    output: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def build(
+        cls, name: str, entries: Iterable[Entry], output: str, arguments: Mapping[str, str] | None = None
+    ) -> Graph:
+        """A graph from its nodes, each behind its inputs."""
+        g = nx.MultiDiGraph()
+        for key, node, inputs in entries:
+            assert key not in g, f"two nodes are called {key}"
+            g.add_node(key, node=node)
+            for port, source in enumerate(inputs):
+                assert source in g, f"{key} reads {source}, which does not stand before it"
+                g.add_edge(source, key, key=port)
+        assert output in g, f"the output {output} is no node"
+        return cls(name, g, output, dict(arguments or {}))
+
+    def rebuild(self, entries: Iterable[Entry], output: str | None = None) -> Graph:
+        """The same model with other nodes: what a pass returns."""
+        return Graph.build(self.name, entries, output or self.output, self.arguments)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """All keys, each behind its inputs; as written where that leaves a choice."""
+        rank = {key: i for i, key in enumerate(self.nx)}
+        return tuple(nx.lexicographical_topological_sort(self.nx, key=rank.__getitem__))
+
+    def __len__(self) -> int:
+        return len(self.nx)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Every node with its key and inputs, each behind its inputs."""
+        for key in self.keys:
+            yield key, self.node(key), self.inputs(key)
+
+    def node(self, key: str) -> Node:
+        return self.nx.nodes[key]["node"]
+
+    def inputs(self, key: str) -> tuple[str, ...]:
+        """The keys that feed a node, by port."""
+        return tuple(s for s, _, _ in sorted(self.nx.in_edges(key, keys=True), key=lambda e: e[2]))
+
+    def readers(self, key: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(r for _, r in self.nx.out_edges(key)))
+
+    def input_types(self, key: str) -> tuple[StreamType, ...]:
+        return tuple(self.node(i).type for i in self.inputs(key))
+
+    def parameters(self, key: str) -> Mapping[str, Parameter]:
+        """The tensors that a node learns, without those it shares."""
+        node = self.node(key)
+        return node.op.parameters(node.params, self.input_types(key), node.type)
+
+    def state(self, key: str) -> Mapping[str, State]:
+        """What a node remembers between steps."""
+        node = self.node(key)
+        return node.op.state(node.params, self.input_types(key), node.type)
+
+    @property
+    def input(self) -> str:
+        """The key of the model's input."""
+        return next(key for key in self.nx if "input" in self.node(key).op.families)
+
+    @property
+    def timed(self) -> bool:
+        """Whether the model takes the gaps between samples."""
+        return bool(getattr(self.node(self.input).params, "timed", False))
+
+    @property
+    def length(self) -> int | None:
+        """The length that the spec plans for."""
+        return getattr(self.node(self.input).params, "length", None)
+
+    def look_ahead(self) -> list[str]:
+        """The nodes whose output depends on later inputs, so that the model has no step."""
+        return [k for k in self.keys if self.node(k).op.looks_ahead(self.node(k).params)]
+
+    def with_strategies(self, strategies: Mapping[str, str]) -> Graph:
+        """The graph with the strategy of some nodes set."""
+        return self.rebuild((k, replace(n, strategy=strategies.get(k, n.strategy)), i) for k, n, i in self)

@@ -1,0 +1,129 @@
+"""A state-space core: a bank of continuous systems, one per channel, sampled with a step of its own.
+
+What a layer such as S4D hands over is a `Core`; how it runs is told by the name of a strategy:
+
+    conv        by FFT
+    scan        in chunks
+    recurrent   one time after the other
+
+All of them give the same numbers. What a strategy cannot do, an exact one does instead: with gaps A-bar depends on time, so
+that `conv` gives way to the recurrence, and so does `scan` where A-bar is not diagonal; a length that is a symbol, in a graph
+exported for any length, leaves no loop over time, so that `conv` runs.
+
+A gap is the time before a sample in steps, 1 as trained; a rate is the gap of all samples. Under steps=decay it lets the
+state decay for so long, but the sample weighs what it always weighs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from smrdsl.kernels.convolution import convolve, convolve_both, convolve_from
+from smrdsl.kernels.powers import Powers, known, wide
+from smrdsl.kernels.recurrence import recur, recur_varying
+from smrdsl.kernels.scan import scan, scan_varying
+from smrdsl.kernels.system import System
+from smrdsl.kernels.transition import Transition
+
+Gap = float | Tensor
+RUN = {"conv": convolve_from, "scan": scan, "recurrent": recur}
+
+
+@dataclass(frozen=True)
+class Core:
+    """`discretise` takes a gap, a number or a tensor that broadcasts to (H, m, 1), to A-bar and B-bar (H, m, N).
+
+    c (H, 1, N) reads the state, and `back` that of the other direction where there is one; the skip d (H) may be None.
+    All are in wide precision. `diagonal` says of which kind A-bar is.
+    """
+
+    discretise: Callable[[Gap], tuple[Transition, Tensor]]
+    diagonal: bool
+    decay: bool
+    c: Tensor
+    back: Tensor | None
+    d: Tensor | None
+
+    def sampled(self, gap: Gap) -> tuple[Transition, Tensor]:
+        """A-bar and B-bar under the rule of `decay`."""
+        a, b = self.discretise(gap)
+        return a, self.discretise(1.0)[1] if self.decay else b
+
+    def system(self, rate: Gap | None, dtype: torch.dtype) -> System:
+        """The system at one rate."""
+        a, b = self.sampled(1.0 if rate is None else rate)
+        return System(Powers(a), b.to(dtype), self.c.to(dtype), None if self.d is None else self.d.to(dtype))
+
+    def reverse(self) -> Core:
+        """The other direction by itself."""
+        assert self.back is not None
+        return replace(self, c=self.back, back=None, d=None)
+
+
+def forward(core: Core, strategy: str, u: Tensor, rate: Gap | None, dt: Tensor | None) -> Tensor:
+    """The whole sequence from the zero state: u (B, L, H), dt (B, L) or None -> (B, L, H)."""
+    if u.shape[1] == 0:
+        return torch.zeros_like(u)
+    v = in_precision(u)
+    if dt is None and (strategy == "conv" or not known(u.shape[1])):
+        return _convolve(core, v, rate).to(u.dtype)
+    start = v.new_zeros(v.shape[0], *core.c.shape[::2])
+    y = _run(core, strategy, v, start, rate, dt)[0]
+    if core.back is not None:
+        ago = None if dt is None else dt.flip(1)
+        later = _run(core.reverse(), strategy, v.flip(1), start, rate, ago)[0]
+        # S4's convention: the other direction leaves out the present sample.
+        y = y + F.pad(later.flip(1)[:, 1:], (0, 0, 0, 1))
+    return y.to(u.dtype)
+
+
+def extend(
+    core: Core, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """A chunk u (B, L, H) after the state x (B, H, N): the outputs and the state after them."""
+    assert core.back is None, "a core that runs both ways has no state"
+    if u.shape[1] == 0:
+        return torch.zeros_like(u), x.clone()
+    y, after = _run(core, strategy, in_precision(u), in_precision(x), rate, dt)
+    return y.to(u.dtype), after.to(x.dtype)
+
+
+def step(core: Core, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None) -> tuple[Tensor, Tensor]:
+    """One sample u (B, H), dt (B) or None, after the state x."""
+    y, after = extend(core, "recurrent", u[:, None], x, rate, None if dt is None else dt[:, None])
+    return y[:, 0], after
+
+
+def in_precision(x: Tensor) -> Tensor:
+    """At least float32: transforms and long sums need it."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _convolve(core: Core, u: Tensor, rate: Gap | None) -> Tensor:
+    """Both directions by one transform, or the one there is."""
+    ahead = core.system(rate, u.dtype)
+    if core.back is None:
+        return convolve(ahead, u)
+    return convolve_both(ahead, replace(ahead, c=core.back.to(u.dtype), d=None), u)
+
+
+def _run(
+    core: Core, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """One direction, from the state x: the outputs and the state after them."""
+    if dt is None:
+        return RUN[strategy if known(u.shape[1]) else "conv"](core.system(rate, u.dtype), u, x)
+
+    def discretise(gap: Tensor) -> tuple[Transition, Tensor]:
+        a, b = core.sampled(gap[:, None])
+        return a.to(u.dtype), b.to(u.dtype)
+
+    gaps = wide(dt) if rate is None else wide(dt) * rate
+    run = scan_varying if strategy == "scan" and core.diagonal else recur_varying
+    y, after = run(discretise, core.c.to(u.dtype), u, gaps, x)
+    return y if core.d is None else y + u * core.d.to(u.dtype), after

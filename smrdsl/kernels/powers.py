@@ -1,0 +1,86 @@
+"""Powers of A-bar, by doubling.
+
+torch's complex exponential is a hundred times slower on a CPU than a real one, and a power for every channel, state and
+time does not fit in memory; so none is ever taken. The squares A, A^2, A^4, ... are few and small: they are squared in
+wide precision and used in that of the model, so that A^j has passed through no more than log2 j roundings.
+
+A length may be a symbol, in a graph that is exported for any length. Then every bit of an exponent is looked at, and
+none decides a shape.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from smrdsl.kernels.transition import Transition
+
+UNKNOWN_BITS = 24
+"""Bits of a length that is not known."""
+
+
+def wide(x: Tensor) -> Tensor:
+    """In the precision in which systems are discretised: float64 where the device has it."""
+    return x.float() if x.device.type == "mps" else x.double()
+
+
+def known(length: int | torch.SymInt) -> bool:
+    """Whether a length is a number, and not a symbol."""
+    return isinstance(length, int)
+
+
+class Powers:
+    """A^(2^k) for k = 0, 1, ..., as far as they are asked for. In all of these, G = A^(2^first)."""
+
+    def __init__(self, a: Transition) -> None:
+        self._squares = [a]
+
+    def square(self, k: int, dtype: torch.dtype, transposed: bool = False) -> Transition:
+        """A^(2^k), or its transpose."""
+        while len(self._squares) <= k:
+            self._squares.append(self._squares[-1].squared())
+        a = self._squares[k].to(dtype)
+        return a.transposed() if transposed else a
+
+    def advance(self, x: Tensor, steps: int) -> Tensor:
+        """A^steps x, (H, m, N)."""
+        if not known(steps):
+            return self._raise(x, torch.arange(steps, steps + 1, device=x.device))
+        for k in range(steps.bit_length()):
+            if steps >> k & 1:
+                x = self.square(k, x.dtype).apply(x)
+        return x
+
+    def orbit(self, x: Tensor, count: int, first: int = 0, transposed: bool = False) -> Tensor:
+        """x, G x, ..., G^(count - 1) x: (H, m, N) -> (H, count * m, N), the powers outermost."""
+        vectors, have = x.shape[1], 1
+        if not known(count):
+            exponents = torch.arange(count, device=x.device).repeat_interleave(vectors)
+            return self._raise(x.repeat(1, count, 1), exponents, first, transposed)
+        while have < count:
+            more = min(have, count - have)
+            grown = self.square(first, x.dtype, transposed).apply(x[:, : more * vectors])
+            x, have, first = torch.cat([x, grown], 1), have + more, first + 1
+        return x
+
+    def fold(self, z: Tensor, first: int) -> Tensor:
+        """sum_i G^(M - 1 - i) z_i: (H, m, M, N) -> (H, m, N)."""
+        channels, vectors, count, states = z.shape
+        if not known(count):
+            exponents = torch.arange(count - 1, -1, -1, device=z.device).repeat(vectors)
+            return self._raise(z.flatten(1, 2), exponents, first).view(z.shape).sum(2)
+        while count > 1:
+            if count % 2:
+                z, count = F.pad(z, (0, 0, 1, 0)), count + 1
+            older = z[:, :, 0::2].reshape(channels, -1, states)
+            older = self.square(first, z.dtype).apply(older)
+            z, count, first = z[:, :, 1::2] + older.view(channels, vectors, -1, states), count // 2, first + 1
+        return z[:, :, 0]
+
+    def _raise(self, x: Tensor, exponents: Tensor, first: int = 0, transposed: bool = False) -> Tensor:
+        """G^exponents[i] x_i for each vector, (H, m, N)."""
+        for k in range(UNKNOWN_BITS - first):
+            grown = self.square(first + k, x.dtype, transposed).apply(x)
+            x = torch.where((exponents >> k & 1).bool()[:, None], grown, x)
+        return x

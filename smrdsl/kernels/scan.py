@@ -1,0 +1,118 @@
+"""A whole sequence in chunks: products inside a chunk, the state from chunk to chunk.
+
+Of T inputs u and the state s before them, with [u | s] side by side,
+
+    y  = [u | s] [Toeplitz(k); W]       k_l = c . A^l b,  W_t = c A^(t + 1)
+    s' = A^T s + u V                    V_j = A^(T - 1 - j) b
+
+so a time-invariant system needs 2 T + 4 N multiplications a sample, nearly all in matrix products, and one short loop over
+chunks. A varying one has no such matrices: its loop is over the times of a chunk, all chunks at once, and runs twice:
+for the states that chunks leave, and from the right states for the outputs.
+
+Axes: u (B, L, H), chunks (H, B * M, T), states before them (H, B, M, N), states outside (B, H, N).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from smrdsl.kernels.convolution import block_width
+from smrdsl.kernels.system import System, kernel
+from smrdsl.kernels.transition import Diagonal, Transition
+
+LONG = 2048
+"""Sequences from here on are cut into chunks of 128, shorter ones of 64."""
+
+Discretise = Callable[[Tensor], tuple[Diagonal, Tensor]]
+"""Gaps (m) before samples, relative to the step -> A-bar and B-bar (H, m, N) of each, in the precision of the stream."""
+
+
+def scan(system: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """From the state x: the outputs (B, L, H) and the state after them, for L > 0."""
+    batch, length, _ = u.shape
+    log = 7 if length >= LONG else 6
+    size = min(length, 1 << log)
+    outputs, newest_last = chunk_maps(system, size)
+    width = block_width(u)
+    chunks = [cut(block, size) for block in u.split(width, 2)]
+    before = x.transpose(0, 1).unsqueeze(2)
+    if length > size:
+        left = torch.cat([c @ v for c, v in zip(chunks, newest_last.split(width), strict=True)])
+        before = carry(system.powers.square(log, u.dtype), by_chunk(left, batch), x.transpose(0, 1))
+    blocks = zip(chunks, before.flatten(1, 2).split(width), outputs.split(width), strict=True)
+    y = torch.cat([join(torch.cat([c, s], 2) @ m, batch) for c, s, m in blocks], 2)
+    rest = length - (before.shape[2] - 1) * size
+    tail = u[:, length - rest :].permute(2, 0, 1) @ newest_last[:, size - rest :]
+    x = system.powers.advance(before[:, :, -1], rest) + tail
+    return y[:, :length], x.transpose(0, 1)
+
+
+def chunk_maps(system: System, size: int) -> tuple[Tensor, Tensor]:
+    """[Toeplitz(k); W] (H, T + N, T) and V (H, T, N), T = size."""
+    columns = system.powers.orbit(system.b, size)
+    row = system.powers.square(0, columns.dtype, transposed=True).apply(system.c)
+    rows = system.powers.orbit(row, size, transposed=True)
+    return torch.cat([toeplitz(kernel(system, size)), rows.mT], 1), columns.flip(1)
+
+
+def toeplitz(k: Tensor) -> Tensor:
+    """k (H, T) -> (H, T, T): row s, column t holds k_{t-s}, and 0 where t < s."""
+    length = k.shape[1]
+    return F.pad(k, (length - 1, 0)).unfold(1, length, 1).flip(1)
+
+
+def cut(u: Tensor, size: int) -> Tensor:
+    """(B, L, H) -> (H, B * M, size), with zeros after the last input."""
+    batch, length, channels = u.shape
+    padded = F.pad(u, (0, 0, 0, -length % size)).contiguous()
+    return padded.view(-1, size, channels).transpose(1, 2).contiguous().transpose(0, 1)
+
+
+def join(y: Tensor, batch: int) -> Tensor:
+    """(H, B * M, T) -> (B, M * T, H)"""
+    return y.reshape(y.shape[0], batch, -1).permute(1, 2, 0)
+
+
+def by_chunk(z: Tensor, batch: int) -> tuple[Tensor, ...]:
+    """(H, B * M, N) -> M of (H, B, N)"""
+    return z.unflatten(1, (batch, -1)).unbind(2)
+
+
+def carry(a: Transition, left: tuple[Tensor, ...], x: Tensor) -> Tensor:
+    """The states before each chunk, (H, B, M, N), from those which chunks leave by themselves; `a` crosses a chunk."""
+    before = [x]
+    for z in left[:-1]:
+        before.append(a.next(before[-1], z))
+    return torch.stack(before, 2)
+
+
+def scan_varying(
+    discretise: Discretise, c: Tensor, u: Tensor, gaps: Tensor, x: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same, without a skip, for a diagonal system whose step is scaled by gaps (B, L)."""
+    batch, length, _ = u.shape
+    size = 1 << (length.bit_length() + 1) // 2
+    # A gap of 0 with an input of 0 leaves a state as it is.
+    inputs = cut(u, size).unsqueeze(-1).unbind(2)
+    times = F.pad(gaps, (0, -length % size)).view(-1, size).unbind(1)
+
+    across, left = discretise(times[0])
+    left = left * inputs[0]
+    for u_t, gap in zip(inputs[1:], times[1:], strict=True):
+        a, b = discretise(gap)
+        across, left = a.after(across), a.next(left, b * u_t)
+
+    before = [x.transpose(0, 1)]
+    for same, cross, z in zip(*(by_chunk(t, batch) for t in (across.same, across.cross, left)), strict=True):
+        before.append(Diagonal(same, cross).next(before[-1], z))
+
+    s, outputs = torch.stack(before[:-1], 2).flatten(1, 2), []
+    for u_t, gap in zip(inputs, times, strict=True):
+        a, b = discretise(gap)
+        s = a.next(s, b * u_t)
+        outputs.append((s * c).sum(-1))
+    return join(torch.stack(outputs, 2), batch)[:, :length], before[-1].transpose(0, 1)

@@ -1,0 +1,75 @@
+"""A time-invariant system with one input and one output per channel, and what follows from its powers.
+
+    x_t = A x_{t-1} + b u_t        y_t = c . x_t + d u_t        k_l = c . A^l b, the kernel (and d in k_0)
+
+Times are cut into tiles of T: A^(iT + j) = (A^T)^i A^j, so that a kernel is one product of the rows c (A^T)^i and the
+columns A^j b, about sqrt(L) of each. States go in and out as (B, H, N).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from smrdsl.kernels.powers import Powers, known
+from smrdsl.kernels.transition import Transition
+
+UNKNOWN_TILE = 6
+"""log2 of the tile where the length is not known."""
+
+
+@dataclass(frozen=True)
+class System:
+    """`powers` are those of A in wide precision; b, c (H, 1, N) and the skip d (H), or None, in that of the stream."""
+
+    powers: Powers
+    b: Tensor
+    c: Tensor
+    d: Tensor | None
+
+    @property
+    def a(self) -> Transition:
+        """A in the precision of the stream."""
+        return self.powers.square(0, self.b.dtype)
+
+
+def tiling(length: int) -> tuple[int, int]:
+    """(log2 T, number of tiles)."""
+    log = (length.bit_length() + 1) // 2 if known(length) else UNKNOWN_TILE
+    return log, (length + (1 << log) - 1) >> log
+
+
+def kernel(system: System, length: int) -> Tensor:
+    """k_0 ... k_{length - 1}, (H, length)."""
+    log, tiles = tiling(length)
+    columns = system.powers.orbit(system.b, 1 << log)
+    rows = system.powers.orbit(system.c, tiles, first=log, transposed=True)
+    k = (rows @ columns.mT).flatten(1)[:, :length]
+    if system.d is None:
+        return k
+    return torch.cat([k[:, :1] + system.d[:, None], k[:, 1:]], 1)
+
+
+def response(system: System, x: Tensor, length: int) -> Tensor:
+    """c . A^(t + 1) x, what a state (B, H, N) adds to the output: (B, length, H)."""
+    log, tiles = tiling(length)
+    batch, channels, _ = x.shape
+    columns = system.powers.orbit(system.a.apply(x.transpose(0, 1)), 1 << log)
+    rows = system.powers.orbit(system.c, tiles, first=log, transposed=True)
+    y = (rows @ columns.mT).view(channels, tiles << log, batch)
+    return y[:, :length].permute(2, 1, 0)
+
+
+def last_state(system: System, u: Tensor, x: Tensor) -> Tensor:
+    """The state (B, H, N) after the inputs u (B, L, H) that follow the state x."""
+    batch, length, channels = u.shape
+    log, tiles = tiling(length)
+    # Zeros before the first input add nothing here, as x is taken along by itself.
+    u = F.pad(u, (0, 0, (tiles << log) - length, 0)).permute(2, 0, 1)
+    newest_last = system.powers.orbit(system.b, 1 << log).flip(1)
+    z = u.reshape(channels, batch * tiles, 1 << log) @ newest_last
+    inputs = system.powers.fold(z.view(channels, batch, tiles, -1), log)
+    return (inputs + system.powers.advance(x.transpose(0, 1), length)).transpose(0, 1)

@@ -1,0 +1,189 @@
+"""Source: a graph as Python that a person reads: one line an operation, each with its line of the spec.
+
+What is written uses only `smrdsl.runtime.generated` and torch, takes the package's weights, and computes the same numbers.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterator
+from typing import Any
+
+from smrdsl.core.types import StreamType
+from smrdsl.graph.graph import Graph
+from smrdsl.ops.contract import Range
+
+COMMENT_COLUMN = 76
+
+HEAD = '''"""{name}: compiled by smrdsl from {file}. Generated: read it, import it, edit the .smr instead.
+
+    model = {cls}.load()            # takes weights.safetensors beside this file
+    y = model(u{clock})
+"""
+
+from pathlib import Path
+
+from torch import nn
+
+from smrdsl.runtime.generated import attach, layer, load_weights
+
+
+class {cls}(nn.Module):
+    """u {input} -> {output}"""
+'''
+
+LOAD = """
+    @classmethod
+    def load(cls, file=Path(__file__).with_name("weights.safetensors")):
+        return load_weights(cls(), file)
+"""
+
+
+def write_source(g: Graph) -> str:
+    """The module of a graph as Python text: a class with `forward` and, where the model is causal, `step`."""
+    cls = class_name(g.name)
+    file = g.node(g.input).location.file
+    head = HEAD.format(
+        name=g.name,
+        cls=cls,
+        file=file,
+        clock=", dt" if g.timed else "",
+        input=g.node(g.input).type,
+        output=g.node(g.output).type,
+    )
+    parts = [head, *_constructor(g), "", *_forward(g)]
+    if not g.look_ahead():
+        parts += ["", *_step(g)]
+    return "\n".join(parts) + "\n" + LOAD
+
+
+def class_name(name: str) -> str:
+    """`byte_lm` -> `ByteLm`"""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_")) or "Model"
+
+
+def _noted(code: str, g: Graph, key: str) -> str:
+    """A line of code with the line of the spec that it came from."""
+    where = g.node(key).location
+    return f"{code:<{COMMENT_COLUMN}}  # {where.line}: {where.text}"
+
+
+def _constructor(g: Graph) -> Iterator[str]:
+    yield "    def __init__(self):"
+    yield "        super().__init__()"
+    yield "        layers = {"
+    for key, node, _ in g:
+        if node.op.layer:
+            arguments = [f'"{node.op.name}"', *(f'"{_type(t)}"' for t in g.input_types(key))]
+            given = node.params.model_dump(exclude_defaults=True)
+            arguments += [f"{n}={_value(getattr(node.params, n))}" for n in given]
+            if node.op.strategies and node.strategy != "auto":
+                arguments.append(f'strategy="{node.strategy}"')
+            yield _noted(f'            "{key}": layer({", ".join(arguments)}),', g, key)
+    yield "        }"
+    yield "        attach(self, layers)"
+
+
+def _type(t: StreamType) -> str:
+    """`B L 64`, `tokens 256`"""
+    return f"tokens {t.vocab}" if t.kind == "index" else " ".join(map(str, t.dims))
+
+
+def _value(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, Range | str) else repr(value)
+
+
+def _forward(g: Graph) -> Iterator[str]:
+    places, names = _places(g), _names(g)
+    clock = _clock(g)
+    yield f"    def forward(self, u{clock[0]}):"
+    for key, node, inputs in g:
+        if node.op.layer:
+            call = f"{places[key]}({_arguments(g, key, inputs, names, places, clock[1])})"
+            yield _noted(f"        {names[key]} = {call}", g, key)
+    yield f"        return {names[g.output]}"
+
+
+def _step(g: Graph) -> Iterator[str]:
+    places, names = _places(g), _names(g)
+    clock = _clock(g)
+    yield f"    def step(self, u, state{clock[0]}):"
+    after: list[str] = []
+    for key, node, inputs in g:
+        if not node.op.layer:
+            continue
+        arguments = _arguments(g, key, inputs, names, places, "")
+        kept = [f"{key}.{name}" for name in g.state(key)]
+        if not kept:
+            yield _noted(f"        {names[key]} = {places[key]}({arguments})", g, key)
+            continue
+        before = "".join(f', state["{k}"]' for k in kept)
+        variables = [f"{names[key]}_{k.rpartition('.')[2]}" for k in kept]
+        after += [f'"{k}": {v}' for k, v in zip(kept, variables, strict=True)]
+        clocked = clock[1] if node.op.uses_step else ""
+        left = ", ".join([names[key], *variables])
+        yield _noted(f"        {left} = {places[key]}.step({arguments}{before}{clocked})", g, key)
+    yield f"        return {names[g.output]}, {{"
+    yield from (f"            {item}," for item in after)
+    yield "        }"
+
+
+def _clock(g: Graph) -> tuple[str, str]:
+    """The parameter that says how long a step is, and how it is handed on."""
+    if g.timed:
+        return ", dt", ", dt=dt"
+    if any(n.op.uses_step for _, n, _ in g):
+        return ", rate=None", ", rate=rate"
+    return "", ""
+
+
+def _arguments(
+    g: Graph, key: str, inputs: tuple[str, ...], names: dict[str, str], places: dict[str, str], clock: str
+) -> str:
+    node = g.node(key)
+    parts = [names[i] for i in inputs]
+    if node.shares:
+        parts.append(f"{places[node.shares]}.weight")
+    return ", ".join(parts) + (clock if node.op.uses_step else "")
+
+
+def _names(g: Graph) -> dict[str, str]:
+    """A variable for each node; the input is `u`."""
+    taken = {"u", "self", "state", "dt", "rate", "nn", "layer", "layers"}
+    names = {g.input: "u"}
+    for key in g.keys:
+        if key == g.input:
+            continue
+        name = key.replace(".", "_")
+        while name in taken or keyword.iskeyword(name):
+            name += "_"
+        taken.add(name)
+        names[key] = name
+    return names
+
+
+def _places(g: Graph) -> dict[str, str]:
+    """How each layer is reached: `self.layers[0].norm`. Runs of numbers are lists, as `nest` makes them."""
+    children: dict[str, list[str]] = {}
+    keys = [k for k, n, _ in g if n.op.layer]
+    for key in keys:
+        path = key.split(".")
+        for i, name in enumerate(path):
+            inside = children.setdefault(".".join(path[:i]), [])
+            if name not in inside[-1:] and name not in inside:
+                inside.append(name)
+    lists = {p for p, names in children.items() if names == [str(i) for i in range(len(names))]}
+
+    def reach(key: str) -> str:
+        text, prefix = "self", ""
+        for name in key.split("."):
+            if prefix in lists:
+                text += f"[{name}]"
+            elif name.isdigit():
+                text = f'getattr({text}, "{name}")'
+            else:
+                text += f".{name}"
+            prefix = f"{prefix}.{name}" if prefix else name
+        return text
+
+    return {key: reach(key) for key in keys}

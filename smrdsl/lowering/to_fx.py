@@ -1,0 +1,110 @@
+"""To fx: a graph and its layers become a torch.fx GraphModule, in one of three forms that share all parameters.
+
+    parallel   u -> y                     the whole sequence from the zero state
+    chunk      u, state -> y, state       the next part of a stream
+    step       u_t, state -> y_t, state   one sample, without the time axis
+
+`state` is a flat dict of `path.name` to tensors. Each node carries the place in the spec that it came from: as `stack_trace`
+(torch prints it) and in `meta["smr"]`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+
+from torch import fx, nn
+
+from smrdsl.graph.graph import Graph, Node
+
+FORMS = ("parallel", "chunk", "step")
+
+
+def to_fx(g: Graph, root: nn.Module, form: str) -> fx.GraphModule:
+    """One form of a graph, over the layers that `root` holds under their paths."""
+    assert form in FORMS, form
+    return fx.GraphModule(root, _Writer(g, form).write(), class_name=g.name)
+
+
+class _Writer:
+    """Writes the fx graph of one form."""
+
+    def __init__(self, g: Graph, form: str) -> None:
+        self.g = g
+        self.form = form
+        self.fx = fx.Graph()
+        self.values: dict[str, fx.Node] = {}
+        self.state_after: dict[str, fx.Node] = {}
+
+    def write(self) -> fx.Graph:
+        u = self._at(self.g.input, self.fx.placeholder("u"))
+        state = None if self.form == "parallel" else self.fx.placeholder("state")
+        clock = self._clock()
+        for key, node, inputs in self.g:
+            if key == self.g.input:
+                self.values[key] = u
+                continue
+            arguments = [self.values[i] for i in inputs]
+            if node.shares:
+                arguments.append(self._at(key, self.fx.get_attr(f"{node.shares}.weight")))
+            keywords = clock if node.op.uses_step else {}
+            self.values[key] = self._call(key, node, arguments, keywords, state)
+        y = self.values[self.g.output]
+        self.fx.output(y if state is None else (y, self.state_after))
+        self.fx.lint()
+        return self.fx
+
+    def _clock(self) -> dict[str, fx.Node]:
+        """How long a step is: gaps before the samples, or one rate for all of them."""
+        if self.g.timed:
+            return {"dt": self.fx.placeholder("dt")}
+        if any(n.op.uses_step for _, n, _ in self.g):
+            return {"rate": self.fx.placeholder("rate", default_value=None)}
+        return {}
+
+    def _at(self, key: str, node: fx.Node) -> fx.Node:
+        """Note where in the spec a node comes from."""
+        where = self.g.node(key).location
+        node.meta["smr"] = (key, where)
+        node.stack_trace = f'  File "{where.file}", line {where.line}, in {key}\n    {where.text}'
+        return node
+
+    def _call(
+        self,
+        key: str,
+        node: Node,
+        arguments: list[fx.Node],
+        keywords: Mapping[str, fx.Node],
+        state: fx.Node | None,
+    ) -> fx.Node:
+        names = list(self.g.state(key))
+        if state is None or not names:
+            call = self.fx.create_node(
+                "call_module", key, tuple(arguments), dict(keywords), name=key.replace(".", "_")
+            )
+            return self._at(key, call)
+        before = [self._item(key, state, f"{key}.{name}") for name in names]
+        layer = self._at(key, self.fx.get_attr(key))
+        method = "step" if self.form == "step" else "extend"
+        call = self.fx.call_method(method, (layer, *arguments, *before), dict(keywords))
+        self._at(key, call)
+        for i, name in enumerate(names):
+            self.state_after[f"{key}.{name}"] = self._item(key, call, i + 1)
+        return self._item(key, call, 0, key.replace(".", "_"))
+
+    def _item(self, key: str, whole: fx.Node, index: str | int, name: str | None = None) -> fx.Node:
+        node = self.fx.create_node("call_function", operator.getitem, (whole, index), name=name)
+        return self._at(key, node)
+
+
+class Located(fx.Interpreter):
+    """Runs a GraphModule node by node; `failed` is the node that raised."""
+
+    failed: fx.Node | None = None
+
+    def run_node(self, n: fx.Node) -> object:
+        try:
+            return super().run_node(n)
+        except Exception:
+            self.failed = self.failed or n
+            raise

@@ -1,0 +1,43 @@
+"""affine: a learned scale and shift of each channel.
+
+    y = scale * x + shift
+
+`scale` (width) starts at the argument, `shift` (width) at zero.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from smrdsl.core.types import StreamType
+from smrdsl.ops.contract import Operator, Parameter, Params, Streams, need_real
+
+
+class AffineParams(Params):
+    scale: float = Field(default=1.0, description="What the scale of every channel starts at (LayerScale: 1e-4).")
+    shift: bool = Field(default=True, description="Whether a learned constant, zero at first, is added.")
+
+
+def infer(p: AffineParams, inputs: Streams) -> StreamType:
+    need_real("affine", inputs[0])
+    return inputs[0]
+
+
+def parameters(p: AffineParams, inputs: Streams, output: StreamType) -> dict[str, Parameter]:
+    vector = Parameter((inputs[0].width,), decay=False)
+    return {"scale": vector, "shift": vector} if p.shift else {"scale": vector}
+
+
+OPERATOR = Operator(
+    name="affine",
+    summary="Learned scale and shift of each channel.",
+    params=AffineParams,
+    infer=infer,
+    layer="smrdsl.ops.affine.layer:Affine",
+    parameters=parameters,
+    equations="y = scale * x + shift",
+    samples=(
+        (AffineParams(), (StreamType.real(8),)),
+        (AffineParams(scale=1e-4, shift=False), (StreamType.pooled(5),)),
+    ),
+)

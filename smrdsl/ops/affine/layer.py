@@ -1,0 +1,29 @@
+"""How `affine` computes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from smrdsl.core.types import StreamType
+from smrdsl.kernels.initial import Draw, fill
+from smrdsl.ops.affine import AffineParams
+from smrdsl.ops.contract import Streams
+
+
+class Affine(nn.Module):
+    """(..., D) -> (..., D)."""
+
+    def __init__(self, p: AffineParams, inputs: Streams, output: StreamType) -> None:
+        super().__init__()
+        self.start = p.scale
+        self.scale = nn.Parameter(torch.empty(inputs[0].width))
+        self.shift = nn.Parameter(torch.empty(inputs[0].width)) if p.shift else None
+
+    def reset_parameters(self, draw: Draw) -> None:
+        fill(self.scale, self.start)
+        if self.shift is not None:
+            fill(self.shift, 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale if self.shift is None else torch.addcmul(self.shift, x, self.scale)

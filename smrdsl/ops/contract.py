@@ -1,0 +1,185 @@
+"""What an operator is: one object that says everything the rest of the house may know about it.
+
+An operator is one place in this folder: a file, or a folder whose `__init__.py` declares it without torch, with
+`layer.py` (how it computes: parallel, chunked and step) and, where the layer is not its own definition, `reference.py`
+(the slow one) beside it. The place holds an `OPERATOR`, or `OPERATORS` for a table of them; `registry.py` finds it.
+
+    infer       the shape rule; raises `Misfit` with a reason in the user's words
+    parameters  name -> shape and treatment of what is learned, known before anything is allocated
+    state       name -> shape of what a step remembers, batch axis left out
+    cost        work and memory of one sequence of a given length, per strategy
+    layer       "module:Class", imported when a model is built
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from smrdsl.core.types import StreamType
+
+
+class Misfit(Exception):
+    """The operator cannot stand here: its streams or arguments do not fit. The message is for the user."""
+
+    def __init__(self, message: str, *, argument: str | None = None, code: str = "E0402") -> None:
+        super().__init__(message)
+        self.argument = argument
+        self.code = code
+
+
+class Params(BaseModel):
+    """The arguments of an operator, in their positional order. Descriptions of the fields are the manual."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Range(BaseModel):
+    """`low..high`"""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True)
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def ordered(self) -> Range:
+        if not self.low <= self.high:
+            raise ValueError(f"the range runs backwards: {self.low:g} is above {self.high:g}")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.low:g}..{self.high:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Marks a `str` argument that takes the name of any operator of a family: `Annotated[str, Family("act")]`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelOf:
+    """Marks a `str | None` argument that takes the label of another step, whose parameter `parameter` it shares."""
+
+    parameter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A learned tensor. `decay` says whether weight decay applies, `group` names the papers' optimiser group."""
+
+    shape: tuple[int, ...]
+    decay: bool = True
+    group: str = "regular"
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A tensor that a step remembers, without its batch axis. A dim "T" grows with the stream. `index` is int64."""
+
+    shape: tuple[int | str, ...]
+    index: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one sequence: floating point operations, and elements kept for the backward pass."""
+
+    flops: float = 0.0
+    activations: float = 0.0
+
+
+Streams = tuple[StreamType, ...]
+
+
+def no_parameters(p: Any, inputs: Streams, output: StreamType) -> dict[str, Parameter]:
+    return {}
+
+
+def no_state(p: Any, inputs: Streams, output: StreamType) -> dict[str, State]:
+    return {}
+
+
+def positions(stream: StreamType, length: int) -> int:
+    """How many vectors a stream has: its length, or one where it was pooled."""
+    return length if stream.timed else 1
+
+
+def pointwise_cost(p: Any, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
+    """One operation and one kept element for each element that comes in."""
+    elements = sum(positions(i, length) * i.width for i in inputs)
+    return Cost(elements, elements)
+
+
+def never(p: Any) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """An operator of the language. `streams` names its inputs in order; `states` and causality follow its arguments."""
+
+    name: str
+    summary: str
+    params: type[Params]
+    infer: Callable[[Any, Streams], StreamType]
+    layer: str
+    parameters: Callable[[Any, Streams, StreamType], Mapping[str, Parameter]] = no_parameters
+    state: Callable[[Any, Streams, StreamType], Mapping[str, State]] = no_state
+    cost: Callable[[Any, Streams, StreamType, int, str], Cost] = pointwise_cost
+    looks_ahead: Callable[[Any], bool] = never
+    """Whether the output at a time depends on later inputs, so that there is no step."""
+    streams: tuple[str, ...] = ("x",)
+    families: tuple[str, ...] = ()
+    strategies: tuple[str, ...] = ()
+    """Ways to execute a whole sequence, for `execute` and the plan; every one is exact."""
+    uses_step: bool = False
+    """Whether it minds the sampling step: its layer takes the keywords `rate` and `dt`."""
+    identity: bool = False
+    """Whether its output is its input, always, so that a pass may drop it."""
+    structural: bool = False
+    """Made by a construct of the language (`residual`, arithmetic), not written as a step."""
+    source: str = ""
+    equations: str = ""
+    reference: str | None = None
+    samples: tuple[tuple[Params, Streams], ...] = ()
+    """Arguments and input types that the contract tests run over."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def load_layer(self) -> Any:
+        """The layer's class; imports torch."""
+        return load(self.layer)
+
+    def load_reference(self) -> Any:
+        """The slow definition, a function of (layer, *streams) in float64; None where the layer is its own."""
+        return load(self.reference) if self.reference else None
+
+
+def load(target: str) -> Any:
+    """The object at "module:name"."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
+
+
+def need_sequence(name: str, stream: StreamType) -> None:
+    """Raise unless the stream is a sequence of reals."""
+    if stream.kind == "index":
+        raise Misfit(f"{name}: tokens have no channels; put `embed(width)` before it", code="E0401")
+    if not stream.timed:
+        raise Misfit(f"{name}: the stream was pooled, (batch, {stream.width}), and has no time axis", code="E0401")
+
+
+def need_real(name: str, stream: StreamType) -> None:
+    """Raise unless the stream holds reals, pooled or not."""
+    if stream.kind == "index":
+        raise Misfit(f"{name}: tokens have no channels; put `embed(width)` before it", code="E0401")

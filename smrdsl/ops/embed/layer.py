@@ -1,0 +1,84 @@
+"""How `embed` computes.
+
+A sequence longer than the table of learned positions is an error, never a wrong position. Whole sequences are checked
+by their length. A step has only a counter on the device, and reading it would wait for the device, so there the table's
+own bounds check speaks: on the CPU it is told in our words, in compiled code and on a GPU in torch's.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from smrdsl.core.errors import SmrError
+from smrdsl.core.types import StreamType
+from smrdsl.kernels.initial import Draw, fill_normal
+from smrdsl.ops.contract import Streams
+from smrdsl.ops.embed import EmbedParams
+
+STD = 0.02
+LONGEST_WAVE = 10_000.0
+
+
+class Embed(nn.Module):
+    """(B, L) whole numbers -> (B, L, width). State: `position` (B,), how many tokens were seen."""
+
+    def __init__(self, p: EmbedParams, inputs: Streams, output: StreamType) -> None:
+        super().__init__()
+        assert inputs[0].vocab is not None
+        self.vocab, self.width, self.kind = inputs[0].vocab, p.width, p.positions
+        self.weight = nn.Parameter(torch.empty(self.vocab, p.width))
+        learned = p.max_length is not None and p.positions == "learned"
+        self.positions = nn.Parameter(torch.empty(p.max_length, p.width)) if learned else None
+
+    def reset_parameters(self, draw: Draw) -> None:
+        fill_normal(self.weight, STD, draw("weight"))
+        if self.positions is not None:
+            fill_normal(self.positions, STD, draw("positions"))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        if self.kind is None:
+            return self._vectors(tokens)
+        if self.positions is not None and tokens.shape[1] > self.positions.shape[0]:
+            raise SmrError(self._too_long())
+        positions = torch.arange(tokens.shape[1], device=tokens.device)
+        return self._vectors(tokens) + self._position(positions)
+
+    def extend(self, tokens: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        positions = position[:, None] + torch.arange(tokens.shape[1], device=tokens.device)
+        return self._vectors(tokens) + self._position(positions), position + tokens.shape[1]
+
+    def step(self, token: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        return self._vectors(token) + self._position(position), position + 1
+
+    def _vectors(self, tokens: Tensor) -> Tensor:
+        try:
+            return F.embedding(tokens, self.weight)
+        except IndexError:
+            raise SmrError(f"embed: a token is not in 0..{self.vocab - 1} (vocab={self.vocab})") from None
+
+    def _position(self, positions: Tensor) -> Tensor:
+        """(...) positions -> (..., width)."""
+        if self.positions is None:
+            return waves(positions, self.width, self.weight.dtype)
+        try:
+            return F.embedding(positions, self.positions)
+        except IndexError:
+            raise SmrError(self._too_long()) from None
+
+    def _too_long(self) -> str:
+        assert self.positions is not None
+        limit = self.positions.shape[0]
+        return (
+            f"embed(positions=learned): the sequence is longer than max_length={limit}, the positions that were "
+            "learned; raise max_length or use positions=sinusoidal"
+        )
+
+
+def waves(positions: Tensor, width: int, dtype: torch.dtype) -> Tensor:
+    """Sines and cosines of the positions in turn, (...) -> (..., width)."""
+    exact = torch.promote_types(dtype, torch.float32)  # half precision cannot count beyond 2048
+    pairs = torch.arange(0, width, 2, device=positions.device, dtype=exact)
+    angles = positions[..., None].to(exact) * LONGEST_WAVE ** (-pairs / width)
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)[..., :width].to(dtype)

@@ -1,0 +1,37 @@
+"""flip: reverses the time of a sequence. `bidirectional` puts it before and after the block that runs backwards."""
+
+from __future__ import annotations
+
+from smrdsl.core.types import StreamType
+from smrdsl.ops.contract import Cost, Operator, Params, Streams, need_sequence
+
+
+class FlipParams(Params):
+    """No arguments."""
+
+
+def infer(p: FlipParams, inputs: Streams) -> StreamType:
+    need_sequence("flip", inputs[0])
+    return inputs[0]
+
+
+def looks_ahead(p: FlipParams) -> bool:
+    return True
+
+
+def cost(p: FlipParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
+    return Cost()
+
+
+OPERATOR = Operator(
+    name="flip",
+    summary="Reverses time.",
+    params=FlipParams,
+    infer=infer,
+    layer="smrdsl.ops.flip.layer:Flip",
+    cost=cost,
+    looks_ahead=looks_ahead,
+    structural=True,
+    equations="y_t = x_{L - 1 - t}",
+    samples=((FlipParams(), (StreamType.real(8),)), (FlipParams(), (StreamType.real(1),))),
+)

@@ -1,0 +1,79 @@
+"""How `norm` computes."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from smrdsl.core.errors import SmrError
+from smrdsl.core.types import StreamType
+from smrdsl.kernels.initial import Draw, fill
+from smrdsl.ops.contract import Streams
+from smrdsl.ops.norm import NormParams
+
+MOMENTUM = 0.1
+
+
+class Norm(nn.Module):
+    """(..., D) -> (..., D); `batch` in training needs (B, L, D)."""
+
+    def __init__(self, p: NormParams, inputs: Streams, output: StreamType) -> None:
+        super().__init__()
+        self.kind, self.eps, self.groups = p.kind, p.eps, p.groups
+        self.width = inputs[0].width
+        learned = {"layer": ("weight", "bias"), "batch": ("weight", "bias"), "rms": ("weight",), "scale": ("g",)}
+        for name in ("weight", "bias", "g"):
+            size = 1 if name == "g" else self.width
+            wanted = p.affine and name in learned[p.kind]
+            self.register_parameter(name, nn.Parameter(torch.empty(size)) if wanted else None)
+        if p.kind == "batch":
+            self.register_buffer("running_mean", torch.zeros(self.width))
+            self.register_buffer("running_var", torch.ones(self.width))
+
+    def reset_parameters(self, draw: Draw) -> None:
+        for parameter, start in ((self.weight, 1.0), (self.bias, 0.0), (self.g, 1.0)):
+            if parameter is not None:
+                fill(parameter, start)
+        if self.kind == "batch":
+            fill(self.running_mean, 0.0)
+            fill(self.running_var, 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "layer":
+            return F.layer_norm(x, (self.width,), self.weight, self.bias, self.eps)
+        if self.kind == "batch":
+            return self._batch(x)
+        if self.groups == 1:
+            y = F.rms_norm(x, (self.width,), self.weight, self.eps)
+            return y if self.g is None else y * self.g
+        grouped = x.unflatten(-1, (self.groups, self.width // self.groups))
+        y = F.rms_norm(grouped, grouped.shape[-1:], None, self.eps).flatten(-2)
+        return y if self.weight is None else y * self.weight
+
+    def _batch(self, x: Tensor) -> Tensor:
+        """Statistics over batch and time; an empty batch teaches nothing."""
+        if self.training and x.dim() < 3:
+            raise SmrError(
+                "norm(batch) cannot be stepped in training mode, where its statistics are those of a whole batch: "
+                "call `.eval()` first, or use norm(layer)"
+            )
+        if x.numel() == 0:
+            return x
+        rows = x.reshape(-1, self.width)
+        if self.training and rows.shape[0] == 1:
+            return self._affine(x - x)  # a value alone is its own mean, and says nothing about the variance
+        y = F.batch_norm(
+            rows,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            MOMENTUM,
+            self.eps,
+        )
+        return y.reshape(x.shape)
+
+    def _affine(self, x: Tensor) -> Tensor:
+        return x if self.weight is None or self.bias is None else x * self.weight + self.bias

@@ -1,0 +1,53 @@
+"""How `pool` computes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from smrdsl.core.types import StreamType
+from smrdsl.ops.contract import Streams
+from smrdsl.ops.pool import PoolParams
+
+
+class Pool(nn.Module):
+    """(B, L, D) -> (B, D). State: `value` (B, D), the sum, the largest or the last; `count` (B,) for mean and max."""
+
+    def __init__(self, p: PoolParams, inputs: Streams, output: StreamType) -> None:
+        super().__init__()
+        self.kind = p.kind
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1] == 0:
+            return x.new_zeros(x.shape[0], x.shape[2])
+        if self.kind == "last":
+            return x[:, -1]
+        if self.kind == "max":
+            return x.amax(dim=1)
+        return x.mean(dim=1) if self.kind == "mean" else x.sum(dim=1)
+
+    def extend(self, x: Tensor, value: Tensor, *count: Tensor) -> tuple[Tensor, ...]:
+        length = x.shape[1]
+        if length == 0:
+            return self._pooled(value, *count), value, *count
+        counts = tuple(c + length for c in count)
+        if self.kind == "last":
+            value = x[:, -1]
+        elif self.kind == "max":
+            value = larger(value, x.amax(dim=1), *count)
+        else:
+            value = value + x.sum(dim=1)
+        return self._pooled(value, *counts), value, *counts
+
+    def step(self, x: Tensor, value: Tensor, *count: Tensor) -> tuple[Tensor, ...]:
+        return self.extend(x[:, None], value, *count)
+
+    def _pooled(self, value: Tensor, *count: Tensor) -> Tensor:
+        if self.kind != "mean":
+            return value
+        return value / count[0].clamp(min=1)[:, None].to(value.dtype)
+
+
+def larger(value: Tensor, new: Tensor, count: Tensor) -> Tensor:
+    """The larger of the two; `new` where nothing was seen before."""
+    return torch.where(count[:, None] == 0, new, torch.maximum(value, new))

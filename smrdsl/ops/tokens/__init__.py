@@ -1,0 +1,43 @@
+"""tokens: the input of a model of sequences of whole numbers, (batch, length), each from 0 to vocab - 1."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from smrdsl.core.types import StreamType
+from smrdsl.ops.contract import Cost, Operator, Params, Streams
+
+
+class TokensParams(Params):
+    vocab: int = Field(gt=0, description="Number of different tokens; each is a whole number from 0 to vocab - 1.")
+    length: int | None = Field(
+        default=None,
+        gt=0,
+        description="Length in tokens that the compiler plans for; the module takes any length.",
+    )
+    timed: bool = Field(
+        default=False,
+        description="Whether the module also takes `dt` (batch, length): the gap before each token, relative to "
+        "the training step (1 = as trained).",
+    )
+
+
+def infer(p: TokensParams, inputs: Streams) -> StreamType:
+    return StreamType.index(p.vocab)
+
+
+def cost(p: TokensParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
+    return Cost()
+
+
+OPERATOR = Operator(
+    name="tokens",
+    summary="Input of sequences of whole numbers; `embed` follows.",
+    params=TokensParams,
+    infer=infer,
+    layer="",
+    cost=cost,
+    streams=(),
+    families=("input",),
+    samples=((TokensParams(vocab=7), ()), (TokensParams(vocab=256, length=16, timed=True), ())),
+)

@@ -1,0 +1,1 @@
+"""runtime: what users hold: the compiled module, and the package on disk."""

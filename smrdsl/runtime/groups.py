@@ -1,0 +1,32 @@
+"""Optimiser groups: each operator says how its parameters are trained; here they are sorted by that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smrdsl.runtime.model import CompiledModel
+
+SSM_RATE = 1e-3
+"""The learning rate at most of A, B and the step, in the published S4 and S5 configurations."""
+
+
+def parameter_groups(model: CompiledModel, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for an optimiser: regular, without decay, and the cores' dynamics at a rate of at most 1e-3 without decay."""
+    tensors = dict(model.named_parameters())
+    sorted_: dict[tuple[str, bool], list[Any]] = {}
+    for key, _, _ in model.graph:
+        for name, declared in model.graph.parameters(key).items():
+            tensor = tensors.pop(f"{key}.{name}", None)
+            if tensor is not None:
+                sorted_.setdefault((declared.group, declared.decay), []).append(tensor)
+    assert not tensors, f"not declared by their operators: {', '.join(tensors)}"
+    return [
+        {
+            "name": group if decay else f"{group} without decay",
+            "params": members,
+            "lr": min(lr, SSM_RATE) if group == "ssm" else lr,
+            "weight_decay": weight_decay if decay else 0.0,
+        }
+        for (group, decay), members in sorted_.items()
+    ]
