@@ -120,7 +120,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` is most likely a misspelling of."""
     known = list(known)
     folded = {k.lower(): k for k in reversed(known)}
-    close = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.65)
     return folded[close[0]] if close else None
 
 

@@ -1,1 +1,1 @@
-"""Pictures of models: the parts of a graph, the scene they make, and its forms (DOT, SVG, PNG, PDF, Mermaid)."""
+"""Pictures of models: the parts of a graph, the scene they make, and its forms (DOT, SVG, Mermaid, ...)."""

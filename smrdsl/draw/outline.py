@@ -1,7 +1,7 @@
 """Outline: the parts of a graph as a tree, read off the paths of its nodes.
 
-A part is what a component, a labelled block, a layer of a repeat or a direction of `bidirectional` became. Equal layers
-may be folded: they stand once, as a part with `copies`, and `shown` says which node stands for one that is hidden.
+A part is what a component, a labelled block, a layer of a repeat or a direction of `bidirectional` became.
+Equal layers may be folded: they stand once, as a part with `copies`; `shown` says what stands for a node.
 
     layers.0 .. layers.3, all equal             -> layers.0-3 (x 4)
     a a a b a a a b                             -> layers.0-7 (x 2) with layers.0-2 (x 3) and layers.3 in it
@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from smrdsl.graph.graph import Graph
 from smrdsl.draw.runs import runs
+from smrdsl.graph.graph import Graph
 
 BRANCHES = re.compile(r"branch(_\d+)?")
 DIRECTION = re.compile(r"(ahead|back)(_\d+)?")
@@ -22,14 +22,18 @@ DIRECTION = re.compile(r"(ahead|back)(_\d+)?")
 
 @dataclass(slots=True)
 class Part:
-    """Nodes and parts in their order. `kind` is that of a `Group`, or `root`, `layers`, `layer`, `branches`, `branch`,
-    `direction`. `covers` are the keys of all nodes in it, those of hidden copies too."""
+    """Nodes and parts in their order. `covers` are the keys of all nodes in it, those of hidden copies too.
+
+    `kind` is that of a `Group`, or `root`, `layers`, `layer`, `run`, `branches`, `branch`, `direction`.
+    """
 
     path: str
     kind: str
     items: list[str | Part] = field(default_factory=list)
     covers: list[str] = field(default_factory=list)
     copies: int = 1
+    inside: str = ""
+    """What the paths of the things in it begin with."""
 
     @property
     def name(self) -> str:
@@ -86,7 +90,9 @@ def _tree(g: Graph) -> Part:
         for depth in range(1, len(steps)):
             path = ".".join(steps[:depth])
             if path not in parts:
-                parts[path] = Part(path, kinds.get(path) or _kind(steps[depth - 1], around))
+                parts[path] = Part(
+                    path, kinds.get(path) or _kind(steps[depth - 1], around), inside=f"{path}."
+                )
                 around.items.append(parts[path])
             around = parts[path]
             around.covers.append(key)
@@ -127,8 +133,20 @@ def _folded(path: str, layers: list[Part], classes: list[int], shown: dict[str, 
             _hide(copy, block[index % period], shown)
         name = f"{path}.{layers[start].name}-{layers[stop - 1].name}"
         covers = [key for layer in layers[start:stop] for key in layer.covers]
-        inside = block[0].items if period == 1 else _folded(path, block, classes[start : start + period], shown)
-        items.append(Part(name, "run", inside, covers, count))
+        if period == 1:
+            items.append(Part(name, "run", block[0].items, covers, count, block[0].inside))
+        else:
+            inner = _folded(path, block, classes[start : start + period], shown)
+            items.append(
+                Part(
+                    name,
+                    "run",
+                    inner,
+                    covers,
+                    count,
+                    path.rpartition(".")[0] and f"{path.rpartition('.')[0]}.",
+                )
+            )
     return items
 
 
@@ -140,9 +158,11 @@ def _hide(copy: Part, original: Part, shown: dict[str, str]) -> None:
 def _classes(g: Graph, layers: list[Part]) -> list[int]:
     """A number for each layer, the same for layers that are equal in all but their place."""
     forms = [_form(g, layer, layers[i - 1] if i else None) for i, layer in enumerate(layers)]
-    first, second = forms[0], next((f for f in forms[1:] if f[0] == forms[0][0]), None)
-    if second:  # what enters the first layer takes the part of what the layer before hands to the others
-        forms[0] = (first[0], tuple("before" if s == "before" else f for f, s in zip(first[1], second[1], strict=True)))
+    rows, sources = forms[0]
+    like_it = next((form for form in forms[1:] if form[0] == rows), None)
+    if like_it:  # what enters the first layer takes the part of what the layer before hands to the others
+        pairs = zip(sources, like_it[1], strict=True)
+        forms[0] = rows, tuple(other if other == "before" else own for own, other in pairs)
     numbers: dict[object, int] = {}
     return [numbers.setdefault(form, len(numbers)) for form in forms]
 
@@ -151,7 +171,7 @@ Form = tuple[tuple[object, ...], tuple[str, ...]]
 
 
 def _form(g: Graph, layer: Part, before: Part | None) -> Form:
-    """What a layer computes, free of where it stands; and where its inputs come from: the layer before, or elsewhere."""
+    """What a layer computes, wherever it stands; and what its inputs are: the layer before, or a node."""
     inside, previous = set(layer.covers), set(before.covers if before else ())
     outside: dict[str, int] = {}
 

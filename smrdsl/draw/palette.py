@@ -1,7 +1,7 @@
-"""Palette: one colour for each family, told apart by people with any kind of colour vision, and dark text on all.
+"""Palette: a colour for each family, told apart with any kind of colour vision, and text that stands out.
 
-Hues are those of Okabe and Ito, "Color Universal Design" (2008); fills are their tints, lines their shades, so that the
-contrast of text on fill is above 12 and that of line on fill above 3. Colour never stands alone: every box is named.
+Hues are those of Okabe and Ito, "Color Universal Design" (2008): fills are their tints, lines their shades.
+The contrast of text to fill is above 10, of line to fill above 3. No colour stands alone: every box is named.
 """
 
 from __future__ import annotations

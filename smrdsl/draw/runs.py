@@ -1,7 +1,7 @@
 """Runs: the repetitions in a sequence of classes, as a reader would tell them.
 
-    0 0 0 0           -> (0, 1, 4)              one, four times
-    0 0 1 0 0 1 2     -> (0, 3, 2), (6, 1, 1)   three, twice; then another
+0 0 0 0           -> (0, 1, 4)              one, four times
+0 0 1 0 0 1 2     -> (0, 3, 2), (6, 1, 1)   three, twice; then another
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ LONGEST = 64
 
 
 def runs(classes: Sequence[int]) -> list[tuple[int, int, int]]:
-    """(start, period, count) of each run, together covering the sequence; of runs that cover as much, the shortest period."""
+    """(start, period, count) of each run; together they cover the sequence, each as much of it as it can."""
     found: list[tuple[int, int, int]] = []
     start = 0
     while start < len(classes):

@@ -1,7 +1,7 @@
 """Text: how wide a line will be, and lines that are not too long.
 
-Layout must not depend on which fonts a machine has, so boxes are sized by the widths of DejaVu Sans, as wide as any of
-the fonts that a viewer may use instead.
+Layout must not depend on the fonts of a machine, so boxes are sized by the widths of DejaVu Sans, as wide as
+any that a viewer may use instead.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def width(line: str, size: float) -> float:
 
 
 def wrap(parts: list[str], longest: int) -> list[str]:
-    """Parts joined by commas, in lines that hold as many as fit. A part that is too long has a line of its own, cut."""
+    """Parts joined by commas, as many to a line as fit. One that is too long has a line of its own, cut."""
     lines: list[str] = []
     for i, part in enumerate(parts):
         text = cut(part, longest) + ("," if i + 1 < len(parts) else "")

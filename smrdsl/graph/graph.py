@@ -106,7 +106,12 @@ class Graph:
 
     def inputs(self, key: str) -> tuple[str, ...]:
         """The keys that feed a node, by port."""
-        return tuple(s for s, _, _ in sorted(self.nx.in_edges(key, keys=True), key=lambda e: e[2]))
+        return self._inputs[key]
+
+    @cached_property
+    def _inputs(self) -> dict[str, tuple[str, ...]]:
+        by_port = {key: sorted(self.nx.in_edges(key, keys=True), key=lambda e: e[2]) for key in self.nx}
+        return {key: tuple(source for source, _, _ in edges) for key, edges in by_port.items()}
 
     def readers(self, key: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(r for _, r in self.nx.out_edges(key)))

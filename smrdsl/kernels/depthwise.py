@@ -1,6 +1,7 @@
 """Short convolutions of each channel by itself, on streams whose channels lie side by side in memory.
 
-Axes: B batch, L time, D channels, K taps. Taps are ordered from the oldest input to the newest, as torch's are.
+Axes: B batch, L time, D channels, K taps. Taps are ordered from the oldest input to the newest, as torch's
+are.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def depthwise(x: Tensor, taps: Tensor) -> Tensor:
         return x[:, :0]
     if count > FEW_TAPS:
         return F.conv1d(x.transpose(1, 2), taps[:, None], groups=channels).transpose(1, 2)
-    # A two-dimensional convolution takes the layout as it is, channels last; conv1d would copy x into its own.
+    # A two-dimensional convolution takes channels that come last as they are; conv1d would copy them.
     image = x.transpose(1, 2)[:, :, None]
     y = F.conv2d(image, taps[:, None, None], groups=channels)
     return y[:, :, 0].transpose(1, 2)

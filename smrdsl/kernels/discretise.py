@@ -5,7 +5,7 @@
 
 for the diagonal A = Lambda of S4D and the A = Lambda - P P^H of S4 (Gu et al. 2022, "Efficiently Modeling Long Sequences
 with Structured State Spaces", eq. 3; "On the Parameterization and Initialization of Diagonal State Space Models", eq. 4).
-Complex numbers are pairs (H, 1, N/2), P is (rank, H, N/2); the step d is (H, 1, 1), or (H, B, 1) where it differs by
+Complex numbers are pairs (H, 1, N/2), P is (rank, H, 1, N/2); the step d is (H, 1, 1), or (H, B, 1) where it differs by
 sequence. What comes out is a transition and B-bar as a real vector (H, 1 or B, N).
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from smrdsl.kernels.transition import Dense, Diagonal, LowRank, Pair
@@ -52,8 +53,8 @@ def diagonal_bilinear(lam: Pair, b: Pair, d: Tensor) -> tuple[Diagonal, Tensor]:
 
 
 def low_rank_columns(p: Pair) -> Tensor:
-    """P (rank, H, N/2) -> q (H, 1, rank, N), with P P^H and its conjugate half acting as q q^T."""
-    return math.sqrt(2) * real(p).transpose(0, 1).unsqueeze(1)
+    """P -> q (H, 1, rank, N), with P P^H and its conjugate half acting as q q^T."""
+    return math.sqrt(2) * real(p).movedim(0, 2)
 
 
 def low_rank_bilinear(lam: Pair, p: Pair, b: Pair, d: Tensor) -> tuple[LowRank, Tensor]:
@@ -76,13 +77,13 @@ def low_rank_bilinear(lam: Pair, p: Pair, b: Pair, d: Tensor) -> tuple[LowRank, 
 
 def low_rank_zoh(lam: Pair, p: Pair, b: Pair, d: Tensor) -> tuple[Dense, Tensor]:
     """Zero-order hold for A = Lambda - P P^H, by the exponential of the real matrix d [[A, B], [0, 0]]."""
-    zero = torch.zeros_like(low_rank_columns(p))
-    a = LowRank(Diagonal.of(lam), low_rank_columns(p), low_rank_columns(p) + zero).dense().matrix
-    b_real = real(b).mT
-    corner = torch.cat([torch.cat([a, b_real], -1), torch.zeros_like(torch.cat([b_real, b_real[:, :1]], -2)).mT], -2)
-    grown = torch.linalg.matrix_exp(d.unsqueeze(-1) * corner.unsqueeze(1))
+    q = low_rank_columns(p)
+    a = LowRank(Diagonal.of(lam), q, q).dense().matrix
     size = a.shape[-1]
-    return Dense(grown[..., :size, :size]), grown[..., :size, size]
+    both = F.pad(torch.cat([a, real(b).mT], -1), (0, 0, 0, 1))
+    grown = torch.linalg.matrix_exp(d.unsqueeze(-1) * both.unsqueeze(1))
+    a_bar, b_bar = grown[..., :size, :size], grown[..., :size, size]
+    return Dense(a_bar.squeeze(1) if d.shape[1] == 1 else a_bar), b_bar
 
 
 def _each(a: Diagonal, q: Tensor) -> Tensor:

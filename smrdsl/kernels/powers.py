@@ -14,10 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smrdsl.kernels.transition import Transition
+from smrdsl.kernels.transition import Diagonal, Transition
 
 UNKNOWN_BITS = 24
 """Bits of a length that is not known."""
+SHORT = 8
+"""Orbits up to here are doubled; longer ones of a diagonal A are made of two short ones."""
 
 
 def wide(x: Tensor) -> Tensor:
@@ -58,11 +60,22 @@ class Powers:
         if not known(count):
             exponents = torch.arange(count, device=x.device).repeat_interleave(vectors)
             return self._raise(x.repeat(1, count, 1), exponents, first, transposed)
+        if count > SHORT and isinstance(self._squares[0], Diagonal):
+            return self._spread(x, count, first, transposed)
         while have < count:
             more = min(have, count - have)
             grown = self.square(first, x.dtype, transposed).apply(x[:, : more * vectors])
             x, have, first = torch.cat([x, grown], 1), have + more, first + 1
         return x
+
+    def _spread(self, x: Tensor, count: int, first: int, transposed: bool) -> Tensor:
+        """The same where A^j is diagonal: the numbers (G^T)^i times the vectors G^j x, in one pass."""
+        log = count.bit_length() // 2
+        inner = self.orbit(x, 1 << log, first, transposed)
+        states = x.shape[2]
+        one = (torch.arange(states, device=x.device) < states // 2).to(x.dtype).expand(x.shape[0], 1, states)
+        numbers = self.orbit(one, (count + (1 << log) - 1) >> log, first + log, transposed)
+        return Diagonal.each(numbers, inner)[:, : count * x.shape[1]]
 
     def fold(self, z: Tensor, first: int) -> Tensor:
         """sum_i G^(M - 1 - i) z_i: (H, m, M, N) -> (H, m, N)."""

@@ -1,9 +1,9 @@
 """A whole sequence in chunks: products inside a chunk, the state from chunk to chunk.
 
-Of T inputs u and the state s before them, with [u | s] side by side,
+Of T inputs u and the state s before them,
 
-    y  = [u | s] [Toeplitz(k); W]       k_l = c . A^l b,  W_t = c A^(t + 1)
-    s' = A^T s + u V                    V_j = A^(T - 1 - j) b
+    y  = u Toeplitz(k) + s W        k_l = c . A^l b,  W_t = c A^(t + 1)
+    s' = A^T s + u V                V_j = A^(T - 1 - j) b
 
 so a time-invariant system needs 2 T + 4 N multiplications a sample, nearly all in matrix products, and one short loop over
 chunks. A varying one has no such matrices: its loop is over the times of a chunk, all chunks at once, and runs twice:
@@ -36,27 +36,28 @@ def scan(system: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     batch, length, _ = u.shape
     log = 7 if length >= LONG else 6
     size = min(length, 1 << log)
-    outputs, newest_last = chunk_maps(system, size)
+    inside, from_state, newest_last = chunk_maps(system, size)
     width = block_width(u)
     chunks = [cut(block, size) for block in u.split(width, 2)]
     before = x.transpose(0, 1).unsqueeze(2)
     if length > size:
         left = torch.cat([c @ v for c, v in zip(chunks, newest_last.split(width), strict=True)])
         before = carry(system.powers.square(log, u.dtype), by_chunk(left, batch), x.transpose(0, 1))
-    blocks = zip(chunks, before.flatten(1, 2).split(width), outputs.split(width), strict=True)
-    y = torch.cat([join(torch.cat([c, s], 2) @ m, batch) for c, s, m in blocks], 2)
+    states = before.flatten(1, 2).split(width)
+    blocks = zip(chunks, inside.split(width), states, from_state.split(width), strict=True)
+    y = torch.cat([join((c @ k).baddbmm_(s, w), batch) for c, k, s, w in blocks], 2)
     rest = length - (before.shape[2] - 1) * size
     tail = u[:, length - rest :].permute(2, 0, 1) @ newest_last[:, size - rest :]
     x = system.powers.advance(before[:, :, -1], rest) + tail
     return y[:, :length], x.transpose(0, 1)
 
 
-def chunk_maps(system: System, size: int) -> tuple[Tensor, Tensor]:
-    """[Toeplitz(k); W] (H, T + N, T) and V (H, T, N), T = size."""
+def chunk_maps(system: System, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Toeplitz(k) (H, T, T), W (H, N, T) and V (H, T, N), T = size."""
     columns = system.powers.orbit(system.b, size)
     row = system.powers.square(0, columns.dtype, transposed=True).apply(system.c)
     rows = system.powers.orbit(row, size, transposed=True)
-    return torch.cat([toeplitz(kernel(system, size)), rows.mT], 1), columns.flip(1)
+    return toeplitz(kernel(system, size)), rows.mT, columns.flip(1)
 
 
 def toeplitz(k: Tensor) -> Tensor:

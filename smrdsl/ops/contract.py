@@ -127,19 +127,21 @@ def never(p: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """An operator of the language. `streams` names its inputs in order; `states` and causality follow its arguments."""
+    """An operator of the language. Its state and whether it looks ahead follow from its arguments."""
 
     name: str
     summary: str
     params: type[Params]
     infer: Callable[[Any, Streams], StreamType]
-    layer: str
+    layer: str | Callable[[], Any]
+    """Its class as "module:Class", or a function that returns it; "" for inputs, which have none."""
     parameters: Callable[[Any, Streams, StreamType], Mapping[str, Parameter]] = no_parameters
     state: Callable[[Any, Streams, StreamType], Mapping[str, State]] = no_state
     cost: Callable[[Any, Streams, StreamType, int, str], Cost] = pointwise_cost
     looks_ahead: Callable[[Any], bool] = never
     """Whether the output at a time depends on later inputs, so that there is no step."""
     streams: tuple[str, ...] = ("x",)
+    """Names of the inputs, in order; a last "..." stands for any number of further ones."""
     families: tuple[str, ...] = ()
     strategies: tuple[str, ...] = ()
     """Ways to execute a whole sequence, for `execute` and the plan; every one is exact."""
@@ -158,7 +160,7 @@ class Operator:
 
     def load_layer(self) -> Any:
         """The layer's class; imports torch."""
-        return load(self.layer)
+        return load(self.layer) if isinstance(self.layer, str) else self.layer()
 
     def load_reference(self) -> Any:
         """The slow definition, a function of (layer, *streams) in float64; None where the layer is its own."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import networkx as nx
-
 from smrdsl.graph.graph import Graph
 from smrdsl.passes.contract import Pass
 
@@ -17,7 +15,10 @@ class DeadCode(Pass):
     law: ClassVar[str] = "the output is the same function of the input and of the same weights"
 
     def run(self, g: Graph) -> Graph:
-        kept = {g.output, g.input} | {k for k in g.keys if g.parameters(k)}
-        kept |= {n.shares for k in kept if (n := g.node(k)).shares}
-        needed = kept.union(*(nx.ancestors(g.nx, k) for k in kept - {g.input}))
+        needed = {g.output, g.input}
+        for key in reversed(g.keys):
+            node = g.node(key)
+            if key in needed or g.parameters(key):
+                needed.update((key, *g.inputs(key)))
+                needed |= {node.shares} if node.shares else set()
         return g.rebuild(e for e in g if e[0] in needed)

@@ -26,7 +26,7 @@ def complete(
         return None
     ties = find_ties(nodes, report)
     check_timing(nodes, report)
-    if all(n.type is not None for n in nodes):
+    if not report.failed:
         check_size(nodes, ties, limits, report)
     if report.failed or wiring.output not in wiring.nodes:
         return None
@@ -97,7 +97,7 @@ def _tie_fits(node: Node, target: Node, argument: str, report: Report) -> bool:
 
 
 def _parameters(node: Node, params: object) -> Mapping[str, Parameter]:
-    if node.type is None:
+    if node.type is None or not node.fits:
         return {}
     return node.op.parameters(params, node.input_types, node.type)
 

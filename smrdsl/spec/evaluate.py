@@ -176,7 +176,10 @@ class Evaluator:
             return POISON
         for value, other in ((left, right), (right, left)):
             if isinstance(value, Word) and not isinstance(other, Word):
-                return self.unknown(value)
+                if e.span.start <= value.span.start < e.span.end:
+                    return self.unknown(value)  # written here: more likely a misspelt name than a word
+                message = f"the word `{value.id}` compares with words only, not with {describe(other)}"
+                return self._fail("E0307", message, e)
         if kind(left) != kind(right) and left is not None and right is not None:
             message = f"cannot compare {describe(left)} with {describe(right)}"
             return self._fail("E0307", message, e)

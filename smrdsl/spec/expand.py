@@ -55,7 +55,7 @@ class Expander:
     def _count(self, span: Span) -> None:
         self.statements += 1
         if self.statements > 4 * self.limits.nodes or len(self.wiring.nodes) > self.limits.nodes:
-            message = f"the model expands to more than {self.limits.nodes:,} nodes"
+            message = f"the model expands to more than {self.limits.nodes:,} nodes or turns"
             self.report.error("E0702", message, span)
             raise SpecError(self.report.diagnostics)
 

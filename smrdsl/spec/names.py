@@ -61,7 +61,7 @@ class Names:
         defined: dict[str, tree.Name] = {}
         for p in parameters:
             if p.default is not None:
-                self._expression(p.default, names | set(defined))
+                self._expression(p.default, names | set(defined), word=True)
             self._define(p.name, defined)
         self._block(block, names, defined, edits=edits)
 
@@ -145,7 +145,7 @@ class Names:
         elif what == "label" and self.unit.components.get(name.id):
             taken = "a component"
         if taken:
-            message = f"`{name.id}` cannot be the name of a {what}: it is {taken}"
+            message = f"`{name.id}` cannot name a {what}: it is {taken}"
             self.report.error("E0204", message, name.span)
 
     def _step(self, s: tree.Step, known: set[str]) -> None:
@@ -193,6 +193,9 @@ class Names:
     def _unknown_callee(self, callee: tree.Name | tree.Dotted, name: str) -> None:
         written = [n for n, op in self.ops.items() if not op.structural or n in COMBINATORS]
         known = [*self.unit.component_names(), *written]
+        if isinstance(callee, tree.Dotted) and callee.base in self.unit.aliases and callee.attribute[0] == "_":
+            self.report.error("E0603", f"`{callee.attribute}` is private to its file", callee.span)
+            return
         near = nearest(name, known)
         fix = Fix(f"write `{near}`", callee.span, near) if near else None
         message = f"unknown operator `{name}`{did_you_mean(name, known)}"

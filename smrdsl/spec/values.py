@@ -104,7 +104,7 @@ def describe(value: Value) -> str:
         case int():
             return f"the whole number {value}"
         case float():
-            return f"the real number {value:g}"
+            return f"the real number {value!r}"
         case None:
             return "none"
         case str():

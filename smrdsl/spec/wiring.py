@@ -63,6 +63,8 @@ class Node:
     strategy: str = "auto"
 
     input_types: tuple[StreamType, ...] = ()
+    fits: bool = True
+    """False where the shape rule refused and the type is a guess."""
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -112,6 +114,7 @@ class Wiring:
             of_argument = misfit.argument if misfit.code.startswith("E03") else None
             span = node.arguments.get(of_argument or "", node.span)
             self.report.error(misfit.code, str(misfit), span, related=node.place.related())
+            node.fits = False
             return inputs[0] if inputs else None  # a guess, so that later mistakes are found too
 
     def rewire(self, reader: str, old: str, new: str, *, first_only: bool = False) -> None:

@@ -8,9 +8,10 @@ not the rest of the file.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from smrdsl.syntax.grammar import END, grammar
-from smrdsl.syntax.tokens import Token
+from smrdsl.syntax.tokens import MOST_ERRORS, Token
 
 CLOSERS = {"(": ")", "[": "]", "{": "}"}
 OPENERS = {closer: opener for opener, closer in CLOSERS.items()}
@@ -42,31 +43,43 @@ class Brackets:
         return len(self.missing) + len(self.stray)
 
 
-def match_brackets(tokens: list[Token], flaws: set[int]) -> Brackets:
-    """Match the brackets. Of several ways to see what is wrong, the one with the fewest mistakes is taken.
+class View(NamedTuple):
+    """A way to see what is wrong with brackets that do not match."""
 
-    A `}` that is missing is not seen before the end of the text, unless the next item of the file, or the indentation,
-    tells where it should have been.
+    by_item: bool = False
+    """The items of a file start outside all brackets, and only they do."""
+    by_indent: bool = False
+    """A `}` that starts its line closes the block whose line is indented as its own."""
+    swapped: bool = True
+    """A closing bracket of another kind stands for the right one; else it is one too many."""
+
+
+VIEWS = (View(swapped=False), View(), View(True, False, False), View(True), View(True, True, False), View(True, True))
+
+
+def match_brackets(tokens: list[Token], flaws: set[int], in_file: bool) -> Brackets:
+    """Match the brackets; where they do not match, as the view does that finds the fewest mistakes.
+
+    A `}` that is missing, or one too many, is not noticed before the end of the text, if not by the items of the file
+    (`in_file`) or by the indentation. So of views that find equally many mistakes the last one is taken.
     """
-    best = _Matcher(tokens, flaws).run()
-    for by_indent in (False, True):
-        if not best.faults:
-            break
-        found = _Matcher(tokens, flaws, by_item=True, by_indent=by_indent).run()
-        best = found if found.faults <= best.faults else best
+    best = _Matcher(tokens, flaws, View()).run()
+    if not 0 < best.faults <= MOST_ERRORS:
+        return best
+    for view in VIEWS:
+        if in_file or not view.by_item:
+            found = _Matcher(tokens, flaws, view).run()
+            best = found if found.faults <= best.faults else best
     return best
 
 
 class _Matcher:
     """One pass over the tokens with the stack of open brackets."""
 
-    def __init__(
-        self, tokens: list[Token], flaws: set[int], by_item: bool = False, by_indent: bool = False
-    ) -> None:
+    def __init__(self, tokens: list[Token], flaws: set[int], view: View) -> None:
         self.given = tokens
         self.given_flaws = flaws
-        self.by_item = by_item
-        self.by_indent = by_indent
+        self.view = view
         self.out = Brackets()
         self.open: list[int] = []
         self.indents: list[int] = []
@@ -89,30 +102,35 @@ class _Matcher:
                 self.open.append(len(out.tokens))
                 self.indents.append(indent)
             elif text in OPENERS:
-                if not self.close(token, indent):
+                if not self.close(token, place, indent):
                     continue
-            elif token.type == END or (self.by_item and token.first and text in ITEMS):
+            elif token.type == END or (self.view.by_item and token.first and text in ITEMS):
                 self.give_up(0)
             out.tokens.append(token)
         return out
 
-    def close(self, token: Token, indent: int) -> bool:
+    def close(self, token: Token, place: int, indent: int) -> bool:
         """Match a closing bracket; False if it was replaced by the one that belongs there."""
         opener = OPENERS[token.text]
-        if self.by_indent and token.text == "}" and token.first:
+        if self.view.by_indent and token.text == "}" and token.first:
             self.give_up(self.indented_like(indent))
         level = self.nearest(opener)
-        if level is None and self.open and token.text != "}" and self.text(-1) != "{":
+        if level is None and self.view.swapped and self.open and token.text != "}" and self.text(-1) != "{":
             self.out.wrong[len(self.out.tokens)] = token
             self.give_up(len(self.open) - 1)
             return False
-        if level is None:
+        if level is None or (level == 0 and self.view.by_item and not self.item_at(place + 1)):
             self.out.stray.add(len(self.out.tokens))
             return True
         self.give_up(level + 1)
         self.out.closer[self.open.pop()] = len(self.out.tokens)
         self.indents.pop()
         return True
+
+    def item_at(self, place: int) -> bool:
+        """Whether what is given at a place can follow an item of a file, or is one too many itself."""
+        token = self.given[place]
+        return token.type == END or token.text in ("let", "}", *ITEMS)
 
     def text(self, level: int) -> str:
         return self.out.tokens[self.open[level]].text

@@ -1,94 +1,35 @@
-"""Build: the tree's nodes, made while the parser finds them. One method for each rule of the grammar.
+"""build: the tree's nodes, made while the parser finds them. One method for each rule of the grammar.
 
-Tokens keep their places in a rule, so a method's parameters read like its rule; a part that may be missing is None.
-An expression with parts travels as a `Part` until a statement takes it, because two mistakes are seen only here:
-arithmetic beside `|>` without parentheses, and operators nested too deeply for those who walk the tree later.
+Tokens keep their places in a rule, so a method's parameters read like its rule; a part that is not there is None.
 """
 
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
 from lark import Transformer, v_args
 
 from smrdsl.core.errors import Fix
-from smrdsl.core.source import Span
 from smrdsl.syntax import tree
+from smrdsl.syntax.parts import (
+    Given,
+    Many,
+    Part,
+    Value,
+    bare,
+    between,
+    deeper,
+    identifier,
+    items,
+    listed,
+    maybe,
+    not_mixed,
+    optional,
+    part,
+)
 from smrdsl.syntax.tokens import Token
 
-MOST_OPERATORS = 200
-"""How deep operators, calls and lists may be nested in one expression."""
-
-
-class TooDeep(Exception):
-    """An expression is nested too deeply; `span` is the part that is one too many."""
-
-    def __init__(self, span: Span) -> None:
-        super().__init__("nested too deeply")
-        self.span = span
-
-
-class Part(NamedTuple):
-    """An expression, or argument, with what its tree does not say: `span` takes in its own parentheses."""
-
-    node: tree.Node
-    span: Span
-    depth: int = 0
-    grouped: bool = False
-
-
-class Many(NamedTuple):
-    """What stands in a pair of brackets, and the deepest nesting in it."""
-
-    items: tuple
-    span: Span
-    depth: int = 0
-
-
-Value = tree.Node | Part
-
-
-def part(value: Value) -> Part:
-    return value if isinstance(value, Part) else Part(value, value.span)
-
-
-def node(value):
-    """The bare node of an expression, or None of nothing."""
-    return value.node if isinstance(value, Part) else value
-
-
-def between(first, last) -> Span:
-    """The span from one thing to another."""
-    return first.span.to(last.span)
-
-
-def deeper(span: Span, *depths: int) -> int:
-    """The depth of a node that has parts of these depths."""
-    depth = 1 + max(depths, default=0)
-    if depth > MOST_OPERATORS:
-        raise TooDeep(span)
-    return depth
-
-
-def listed(parts: tuple, opening: Token, closing: Token) -> Many:
-    """The items between two brackets; commas and empty places are not of interest."""
-    values = [part(p) for p in parts if p is not None and not isinstance(p, Token)]
-    span = between(opening, closing)
-    return Many(tuple(v.node for v in values), span, max((v.depth for v in values), default=0))
-
-
-def identifier(token: Token) -> tree.Name:
-    return tree.Name(token.text, span=token.span)
-
-
-def last(*parts):
-    """The last part that is there."""
-    return next(p for p in reversed(parts) if p is not None)
-
-
-def items(many: Many | None) -> tuple:
-    return many.items if many else ()
+CONSTANTS = {"true": True, "false": False, "none": None}
 
 
 @v_args(inline=True)
@@ -97,190 +38,197 @@ class Build(Transformer):
 
     # --- a file
 
-    def file(self, *items):
+    def file(self, *items: tree.Node) -> tuple:
         return items
 
-    def steps(self, *statements):
+    def steps(self, *statements: tree.Statement) -> tuple:
         return statements
 
-    def bring(self, keyword, path, word, alias):
-        span = between(keyword, alias or path)
-        return tree.Import(self.text(path), alias and identifier(alias), span=span)
+    def bring(self, keyword: Token, path: Token, word: Token | None, alias: Token | None) -> tree.Import:
+        return tree.Import(self.text(path), optional(alias), span=between(keyword, alias or path))
 
-    def component(self, keyword, name, parameters, block):
-        return tree.Component(identifier(name), items(parameters), block, span=between(keyword, block))
+    def component(
+        self, keyword: Token, name: Token, parameters: Many | None, block: tree.Block
+    ) -> tree.Component:
+        span = between(keyword, block)
+        return tree.Component(identifier(name), items(parameters), block, span=span)
 
-    def model(self, keyword, name, parameters, extends, base, arguments, block):
-        # Without a base, `()` and nothing mean the same.
+    def model(
+        self,
+        keyword: Token,
+        name: Token,
+        parameters: Many | None,
+        extends: Token | None,
+        base: tree.Name | tree.Dotted | None,
+        arguments: Many | None,
+        block: tree.Block,
+    ) -> tree.Model:
+        # Without a base, an empty list and none mean the same.
         given = parameters.items if parameters and (base or parameters.items) else None
         span = between(keyword, block)
         return tree.Model(identifier(name), given, base, items(arguments), block, span=span)
 
-    def parameters(self, opening, *parts):
-        return listed(parts, opening, parts[-1])
+    def parameters(self, opening: Token, *parts: tree.Parameter | Token | None) -> Many:
+        return listed(opening, parts)
 
-    def parameter(self, name, equals, default):
-        return tree.Parameter(identifier(name), node(default), span=between(name, default or name))
+    def parameter(self, name: Token, equals: Token | None, default: Value | None) -> tree.Parameter:
+        return tree.Parameter(identifier(name), maybe(default), span=between(name, default or name))
 
     # --- blocks
 
-    def block(self, opening, *parts):
-        *statements, closing = parts
-        span = between(opening, closing)
+    def block(self, opening: Token, *parts: tree.Statement | Token) -> tree.Block:
+        statements, span, _ = listed(opening, parts)
         if not statements and opening.reading.sound(span):
             fix = Fix("write `skip` for a block that does nothing", span, "{ skip }")
             opening.reading.error("E0105", "this block is empty", span, fix=fix)
-        return tree.Block(tuple(statements), span=span)
+        return tree.Block(statements, span=span)
 
-    def let(self, keyword, name, equals, value):
-        return tree.Let(identifier(name), node(value), span=between(keyword, value))
+    def let(self, keyword: Token, name: Token, equals: Token, value: Value) -> tree.Let:
+        return tree.Let(identifier(name), bare(value), span=between(keyword, value))
 
-    def require(self, keyword, condition, comma, message):
-        return tree.Require(node(condition), self.text(message), span=between(keyword, message))
+    def require(self, keyword: Token, condition: Value, comma: Token, message: Token) -> tree.Require:
+        return tree.Require(bare(condition), self.text(message), span=between(keyword, message))
 
-    def tap(self, name, becomes, flow):
-        return tree.Tap(identifier(name), node(flow), span=between(name, flow))
+    def tap(self, name: Token, becomes: Token, flow: Value) -> tree.Tap:
+        return tree.Tap(identifier(name), bare(flow), span=between(name, flow))
 
-    def set_it(self, it, becomes, flow):
-        return tree.SetIt(node(flow), span=between(it, flow))
+    def set_it(self, it: Token, becomes: Token, flow: Value) -> tree.SetIt:
+        return tree.SetIt(bare(flow), span=between(it, flow))
 
-    def step(self, label, callee, arguments, block=None):
-        span = between(label or callee, last(callee, arguments, block))
+    def step(
+        self,
+        label: tree.Name | None,
+        callee: tree.Name | tree.Dotted,
+        arguments: Many | None,
+        block: tree.Block | None = None,
+    ) -> tree.Step:
+        span = between(label or callee, block or arguments or callee)
         return tree.Step(label, callee, items(arguments), block, span=span)
 
-    def branch(self, keyword, block):
+    def branch(self, keyword: Token, block: tree.Block) -> tree.Branch:
         return tree.Branch(block, span=between(keyword, block))
 
-    def repeat(self, label, keyword, count, word, index, block):
+    def repeat(
+        self,
+        label: tree.Name | None,
+        keyword: Token,
+        count: Value,
+        word: Token | None,
+        index: Token | None,
+        block: tree.Block,
+    ) -> tree.Repeat:
         span = between(label or keyword, block)
-        return tree.Repeat(label, node(count), index and identifier(index), block, span=span)
+        return tree.Repeat(label, bare(count), optional(index), block, span=span)
 
-    def when(self, label, *parts):
+    def when(self, label: tree.Name | None, *parts: tree.Arm | Token | None) -> tree.When:
         arms = tuple(p for p in parts if isinstance(p, tree.Arm))
         return tree.When(label, arms, span=between(label or arms[0], arms[-1]))
 
-    def arm(self, *parts):
-        *head, block = parts
-        condition = node(head[1]) if head else None
-        return tree.Arm(condition, block, span=between(parts[0], block))
+    def arm(self, keyword: Token, condition: Value, block: tree.Block) -> tree.Arm:
+        return tree.Arm(bare(condition), block, span=between(keyword, block))
 
-    def body(self, label, keyword):
+    def otherwise(self, block: tree.Block) -> tree.Arm:
+        return tree.Arm(None, block, span=block.span)
+
+    def body(self, label: tree.Name | None, keyword: Token) -> tree.Body:
         return tree.Body(label, span=between(label or keyword, keyword))
 
-    def label(self, name, colon):
+    def label(self, name: Token, colon: Token) -> tree.Name:
         return identifier(name)
 
     # --- edits
 
-    def place(self, keyword, step, side, selector, where):
+    def place(
+        self, keyword: Token, step: tree.Step, side: Token, selector: tree.Selector, where: Part | None
+    ) -> tree.Place:
         span = between(keyword, where or selector)
-        return tree.Place(step, side.text, selector, node(where), span=span)
+        return tree.Place(step, side.text, selector, maybe(where), span=span)
 
-    def replace(self, keyword, selector, word, step, where):
-        return tree.Replace(selector, step, node(where), span=between(keyword, where or step))
+    def replace(
+        self, keyword: Token, selector: tree.Selector, word: Token, step: tree.Step, where: Part | None
+    ) -> tree.Replace:
+        return tree.Replace(selector, step, maybe(where), span=between(keyword, where or step))
 
-    def remove(self, keyword, selector, where):
-        return tree.Remove(selector, node(where), span=between(keyword, where or selector))
+    def remove(self, keyword: Token, selector: tree.Selector, where: Part | None) -> tree.Remove:
+        return tree.Remove(selector, maybe(where), span=between(keyword, where or selector))
 
-    def execute(self, keyword, selector, word, strategy, where):
+    def execute(
+        self, keyword: Token, selector: tree.Selector, word: Token, strategy: Token, where: Part | None
+    ) -> tree.Execute:
         span = between(keyword, where or strategy)
-        return tree.Execute(selector, identifier(strategy), node(where), span=span)
+        return tree.Execute(selector, identifier(strategy), maybe(where), span=span)
 
-    def selector(self, name, dot, attribute):
-        text = f"{name.text}.{attribute.text}" if dot else name.text
+    def selector(self, name: Token, dot: Token | None, attribute: Token | None) -> tree.Selector:
+        text = f"{name.text}.{attribute.text}" if attribute else name.text
         return tree.Selector(text, span=between(name, attribute or name))
 
-    def where(self, keyword, condition):
-        return Part(node(condition), between(keyword, condition))
+    def where(self, keyword: Token, condition: Value) -> Part:
+        return Part(bare(condition), between(keyword, condition))
 
     # --- values
 
-    def arguments(self, opening, *parts):
-        return listed(parts, opening, parts[-1])
+    def arguments(self, opening: Token, *parts: Given | Token | None) -> Many:
+        return listed(opening, parts)
 
-    def argument(self, name, equals, value):
-        value = part(value)
-        span = between(name or value, value)
-        return Part(tree.Argument(name and name.text, value.node, span=span), span, value.depth)
+    def argument(self, name: Token | None, equals: Token | None, value: Value) -> Given:
+        given = part(value)
+        span = between(name or given, given)
+        return Given(tree.Argument(name and name.text, given.node, span=span), span, given.depth)
 
-    def range(self, low, dots, high):
-        low, high = part(low), part(high)
-        span = between(low, high)
-        return Part(tree.Range(low.node, high.node, span=span), span, max(low.depth, high.depth))
+    def range(self, low: Value, dots: Token, high: Value) -> Part:
+        first, last = part(low), part(high)
+        span = between(first, last)
+        return Part(tree.Range(first.node, last.node, span=span), span, max(first.depth, last.depth))
 
-    def pipe(self, stream, pipe, target):
-        stream, target = part(stream), part(target)
-        span = between(stream, target)
-        mixed(stream, target, span, pipe)
-        depth = deeper(span, stream.depth, target.depth)
-        return Part(tree.Pipe(stream.node, target.node, span=span), span, depth)
+    def pipe(self, stream: Value, sign: Token, target: Value) -> Part:
+        first, last = part(stream), part(target)
+        span = between(first, last)
+        not_mixed(first, sign, last)
+        depth = deeper(span, first.depth, last.depth)
+        return Part(tree.Pipe(first.node, last.node, span=span), span, depth)
 
-    def binary(self, left, operator, right):
-        left, right = part(left), part(right)
-        span = between(left, right)
-        depth = deeper(span, left.depth, right.depth)
-        return Part(tree.Binary(operator.text, left.node, right.node, span=span), span, depth)
+    def binary(self, left: Value, operator: Token, right: Value) -> Part:
+        first, last = part(left), part(right)
+        span = between(first, last)
+        depth = deeper(span, first.depth, last.depth)
+        return Part(tree.Binary(operator.text, first.node, last.node, span=span), span, depth)
 
-    def unary(self, operator, operand):
-        operand = part(operand)
-        span = between(operator, operand)
-        depth = deeper(span, operand.depth)
-        return Part(tree.Unary(operator.text, operand.node, span=span), span, depth)
+    def unary(self, operator: Token, operand: Value) -> Part:
+        only = part(operand)
+        span = between(operator, only)
+        return Part(tree.Unary(operator.text, only.node, span=span), span, deeper(span, only.depth))
 
-    def group(self, opening, value, closing):
-        value = part(value)
-        return Part(value.node, between(opening, closing), value.depth, grouped=True)
+    def group(self, opening: Token, value: Value, closing: Token) -> Part:
+        inner = part(value)
+        return Part(inner.node, between(opening, closing), inner.depth, grouped=True)
 
-    def listing(self, opening, *parts):
-        many = listed(parts, opening, parts[-1])
-        return Part(tree.Listing(many.items, span=many.span), many.span, deeper(many.span, many.depth))
+    def listing(self, opening: Token, *parts: Value | Token | None) -> Part:
+        items, span, depth = listed(opening, parts)
+        return Part(tree.Listing(items, span=span), span, deeper(span, depth))
 
-    def call(self, callee, arguments):
+    def call(self, callee: tree.Name | tree.Dotted, arguments: Many) -> Part:
         span = between(callee, arguments)
         return Part(tree.Call(callee, arguments.items, span=span), span, deeper(span, arguments.depth))
 
-    def number(self, token):
+    def number(self, token: Token) -> tree.Number:
         whole = token.text.replace("_", "").isdecimal()
         return tree.Number(int(token.text) if whole else float(token.text), span=token.span)
 
-    def text(self, token):
+    def text(self, token: Token) -> tree.Text:
         return tree.Text(json.loads(token.text, strict=False), span=token.span)
 
-    def constant(self, token):
-        return tree.Constant({"true": True, "false": False, "none": None}[token.text], span=token.span)
+    def constant(self, token: Token) -> tree.Constant:
+        return tree.Constant(CONSTANTS[token.text], span=token.span)
 
-    def it(self, token):
+    def it(self, token: Token) -> tree.It:
         return tree.It(span=token.span)
 
-    def name(self, token):
+    def name(self, token: Token) -> tree.Name:
         return identifier(token)
 
-    def dotted(self, base, dot, attribute):
+    def dotted(self, base: Token, dot: Token, attribute: Token) -> tree.Dotted:
         return tree.Dotted(base.text, attribute.text, span=between(base, attribute))
 
 
-def mixed(stream: Part, target: Part, span: Span, pipe: Token) -> None:
-    """Report arithmetic beside `|>` that has no parentheses of its own."""
-    for side in (stream, target):
-        if side.grouped or not isinstance(side.node, tree.Binary | tree.Unary):
-            continue
-        if pipe.reading.sound(span):
-            message = f"`|>` and `{side.node.operator}` do not mix without parentheses"
-            pipe.reading.error("E0106", message, side.span, fix=parentheses(stream, target, side))
-
-
-def parentheses(stream: Part, target: Part, side: Part) -> Fix:
-    """Where parentheses give what was most likely meant."""
-    if side is stream:
-        return Fix("put the arithmetic in parentheses", side.span, f"({side.span.text})")
-    first = side.node
-    while isinstance(first, tree.Binary):
-        first = first.left
-    if not isinstance(first, tree.Name | tree.Dotted | tree.Call):
-        return Fix("put parentheses around the part that belongs together")
-    flow = between(stream, first)
-    return Fix("put the flow in parentheses", flow, f"({flow.text})")
-
-
-# The rule is called as Python's own reserved word.
+# The rule is called as one of Python's own reserved words.
 setattr(Build, "import", Build.bring)

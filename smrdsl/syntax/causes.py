@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from smrdsl.core.errors import Fix
 from smrdsl.core.source import Span
 from smrdsl.syntax.grammar import END, grammar
-from smrdsl.syntax.repair import COMPARISONS, EQUALS, Repair
+from smrdsl.syntax.repair import COMPARISONS, EQUALS, OPERATORS, Repair
 from smrdsl.syntax.tokens import Token
 
 ITEMS = frozenset({"import", "component", "model"})
 STATEMENTS = frozenset("let require repeat when branch body place replace remove execute it NAME".split())
 VALUES = frozenset("NAME NUMBER TEXT true false none it not - [ (".split())
-OPERATORS = frozenset([*COMPARISONS, *"+ - * / // % ** and or |> ..".split()])
 MORE_OF_A_NAME = frozenset({"(", "."})
 KINDS = {"NAME": "a name", "NUMBER": "a number", "TEXT": "a string", END: "the end of the text"}
 

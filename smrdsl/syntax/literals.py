@@ -24,13 +24,13 @@ class Flaw:
     replacement: str | None = None
 
 
-def number_flaw(text: str, number: re.Pattern[str]) -> Flaw | None:
-    """What is wrong with a piece that starts as a number; `number` is the grammar's pattern."""
+def number_flaw(text: str, good: re.Pattern[str]) -> Flaw | None:
+    """What is wrong with a piece that starts as a number does; `good` is the grammar's pattern of a number."""
     if len(text) > LONGEST_NUMBER:
         message = f"this number has {len(text):,} characters, and {LONGEST_NUMBER} is the most"
         return Flaw(0, len(text), message)
-    if number.fullmatch(text):
-        if math.isfinite(float(text)):
+    if good.fullmatch(text):
+        if text.isdecimal() or math.isfinite(float(text)):
             return None
         return Flaw(0, len(text), f"`{text}` is too large for a real number")
     reason, meant = _misspelt(text)
@@ -57,17 +57,17 @@ def _misspelt(text: str) -> tuple[str, str | None]:
     return "a name cannot start with a digit, and white space separates a number from a name", None
 
 
-def text_flaw(text: str, closed: bool) -> Flaw | None:
-    """What is wrong with a piece that starts with a double quote."""
-    if not closed:
-        return Flaw(0, len(text), "this string does not end on its line", 'add the closing `"`', text + '"')
+def text_flaw(text: str, good: re.Pattern[str]) -> Flaw | None:
+    """What is wrong with a piece that starts with a double quote; `good` is the grammar's pattern of a string."""
+    if good.fullmatch(text):
+        if "\\u" in text and any(0xD800 <= ord(c) <= 0xDFFF for c in json.loads(text, strict=False)):
+            return Flaw(0, len(text), "this string holds one half of a surrogate pair")
+        return None
     for match in ESCAPE.finditer(text):
         if match["bad"] is not None:
             message = f"`{match[0]}` is no escape: a string knows those of JSON, as `\\n` and `\\u00e9`"
             return Flaw(*match.span(), message, "write `\\\\` for a backslash", "\\" + match[0])
-    if any(0xD800 <= ord(c) <= 0xDFFF for c in json.loads(text, strict=False)):
-        return Flaw(0, len(text), "this string holds one half of a surrogate pair")
-    return None
+    return Flaw(0, len(text), "this string does not end on its line", 'add the closing `"`', text + '"')
 
 
 def text_meant(text: str) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import copy
 from functools import cache
+from typing import Any, cast
 
 from lark.exceptions import UnexpectedToken
 from lark.parsers.lalr_analysis import Shift
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-from smrdsl.syntax.build import TooDeep
+from smrdsl.syntax.parts import TooDeep
 from smrdsl.syntax.grammar import END, Grammar, grammar
 from smrdsl.syntax.tokens import Token
 
@@ -22,7 +23,7 @@ DEEPEST_STACK = 3_000
 
 
 class Machine:
-    """The parser in the middle of a text."""
+    """The parser in the middle of a text. To Lark, anything with a `type` is a token."""
 
     def __init__(self, start: str) -> None:
         self.grammar: Grammar = grammar()
@@ -33,7 +34,7 @@ class Machine:
         state = self.parser.parser_state
         if len(state.state_stack) > DEEPEST_STACK:
             raise TooDeep(token.span)
-        return state.feed_token(token, token.type == END)
+        return state.feed_token(cast(Any, token), token.type == END)
 
     def accepts(self) -> frozenset[str]:
         """What may stand here, by the names of `Grammar.text`."""
@@ -48,7 +49,7 @@ class Machine:
         count = 0
         for token in tokens:
             try:
-                state.feed_token(token, token.type == END)
+                state.feed_token(cast(Any, token), token.type == END)
             except UnexpectedToken:
                 break
             count += 1

@@ -14,6 +14,7 @@ from smrdsl.core.errors import nearest
 from smrdsl.syntax.brackets import CLOSERS, OPENERS
 from smrdsl.syntax.grammar import END, grammar
 from smrdsl.syntax.machine import Machine
+from smrdsl.syntax.scan import STAND_INS
 from smrdsl.syntax.tokens import Token
 
 AHEAD = 6
@@ -21,11 +22,12 @@ AHEAD = 6
 ENOUGH = 3
 """How many of them must fit, unless the change is a bold one."""
 
-EQUALS = ("=", ":=", ":", "==")
+EQUALS = {"=": (":=", ":"), ":=": ("=", ":"), ":": ("=", ":="), "==": ("=",)}
+"""Signs that are taken for one another."""
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+OPERATORS = frozenset([*COMPARISONS, *"+ - * / // % ** and or |> ..".split()])
 # What to try to put in first, where several would do.
 FIRST = (",", "NAME", "NUMBER", "TEXT", "=", ":=", "{")
-STAND_INS = {"NAME": "_", "NUMBER": "1", "TEXT": '""'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +75,20 @@ def _candidates(
     """The changes to try, the most likely first."""
     for count in range(1, len(unclosed) + 1):
         yield Repair("close", tuple(closers[:count]), tuple(unclosed[:count]))
-    if found.text in CLOSERS or found.text in OPENERS or found.type == END:
-        wanted = []
-    else:
-        wanted = [text for text in _confused(accepts, found) if text in accepts]
-    for text in wanted:
-        yield Repair("replace", (stand_in(text, found, found.end),))
+    plain = found.text not in CLOSERS and found.text not in OPENERS and found.type != END
+    for text in _confused(accepts, found) if plain else ():
+        if text in accepts:
+            yield Repair("replace", (stand_in(text, found, found.end),))
     others = sorted(accepts - set(FIRST) - set(CLOSERS) - set(OPENERS) - {END})
     for text in [*(t for t in FIRST if t in accepts), *others]:
         yield Repair("insert", (stand_in(text, found, found.start),))
-    if found.text not in CLOSERS and found.text not in OPENERS and found.type != END:
+    if plain and found.text not in OPERATORS:
         yield Repair("drop")
 
 
 def _confused(accepts: frozenset[str], found: Token) -> Iterator[str]:
     """What a token may have been meant to be."""
-    if found.text in EQUALS:
-        yield from (text for text in EQUALS if text != found.text)
+    yield from EQUALS.get(found.text, ())
     if found.text in COMPARISONS:
         yield "and"
     if found.type == "NAME":

@@ -14,7 +14,7 @@ from functools import cache
 
 from smrdsl.core.errors import Fix
 from smrdsl.syntax.grammar import END, grammar
-from smrdsl.syntax.literals import Flaw, number_flaw, text_flaw, text_meant
+from smrdsl.syntax.literals import number_flaw, text_flaw, text_meant
 from smrdsl.syntax.tokens import Comment, Reading, Token
 
 # Signs of other languages, and ours for them. No right text holds one: `a - > b` is never right, `a < -b` is.
@@ -32,6 +32,11 @@ USELESS = {
     "\u200b": "this is a space without width: take it out",
     "\ufeff": "a byte order mark stands only at the start of a text",
 }
+NESTING = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+HOPELESS = 1_000
+"""More opening than closing brackets, or the other way round: beyond the limits on depth and on mistakes together."""
+FLAWS = {"NUMBER": number_flaw, "TEXT": text_flaw}
+STAND_INS = {"NAME": "_", "NUMBER": "1", "TEXT": '""'}
 # Words that Python reserves and that are written otherwise here.
 PYTHON = {"True": "true", "False": "false", "None": "none"}
 
@@ -79,77 +84,79 @@ def scan(reading: Reading) -> Scan:
     text = reading.source.text
     terminals = grammar().terminals
     match_piece = pieces().match
-    at, first = int(text.startswith("\ufeff")), True
-    while match := match_piece(text, at):
-        start, at = match.span()
-        kind, piece = match.lastgroup, match[0]
+    at, first, nesting = int(text.startswith("\ufeff")), True, 0
+    while not reading.full and -HOPELESS < nesting < HOPELESS and (match := match_piece(text, at)):
+        kind, piece, start = match.lastgroup, match[0], at
+        at = match.end()
         if kind == "space":
             first = first or "\n" in piece
             continue
         if kind == "comment":
             out.comments.append(Comment(piece.rstrip(), start, first))
             continue
-        if piece in terminals:
-            found = piece, piece
-        elif kind == "word":
-            found = _word(reading, piece, start)
-        elif kind == "number":
-            flaw = number_flaw(piece, grammar().patterns["NUMBER"])
-            found = "NUMBER", _sound(reading, piece, start, flaw, "1")
-        elif kind == "text":
-            if not match["closed"]:
-                # The brackets and commas that end the line were not meant to be in the string.
-                piece = piece.rstrip(" \t)]},")
-                at = start + len(piece)
-            flaw = text_flaw(piece, closed=match["closed"] is not None)
-            found = "TEXT", _sound(reading, piece, start, flaw, '""')
+        if terminal := terminals.get(piece):
+            nesting += NESTING.get(piece, 0)
+        elif kind == "word" and piece.isascii() and piece not in PYTHON:
+            terminal = "NAME"
+        elif kind == "text" and not match["closed"]:
+            at = start + _unclosed_length(piece, out.tokens)
+            terminal, piece = _checked(out, "TEXT", text[start:at], start, reading)
+        elif kind in ("number", "text"):
+            terminal, piece = _checked(out, kind.upper(), piece, start, reading)
         else:
-            found = _foreign(reading, kind, piece, start)
             out.flaws.add(len(out.tokens))
-        if found is None:
-            continue
-        name, piece = found
-        out.tokens.append(Token(terminals.get(name, name), piece, start, at, first, reading))
+            ours = _foreign(reading, kind, piece, start)
+            if ours is None:
+                continue
+            terminal, piece = terminals.get(ours, "TEXT" if kind == "quoted" else "NAME"), ours
+        out.tokens.append(Token(terminal, piece, start, at, first, reading))
         first = False
     out.tokens.append(Token(END, "", len(text), len(text), True, reading))
     return out
 
 
-def _sound(reading: Reading, piece: str, start: int, flaw: Flaw | None, stand_in: str) -> str:
-    """The piece, or where it has a flaw, which is reported, one of its kind that has none."""
+def _unclosed_length(piece: str, before: list[Token]) -> int:
+    """How long a string was meant to be that does not end on its line.
+
+    A path or message goes on to the brackets and commas that end the line; any other string to the first of them.
+    """
+    for token in reversed(before):
+        if token.text in ("import", "require"):
+            return len(piece.rstrip(" \t)]},"))
+        if token.first:
+            break
+    return len(re.split(r"[ \t]*[][(){},]", piece, maxsplit=1)[0].rstrip(" \t"))
+
+
+def _checked(out: Scan, terminal: str, piece: str, start: int, reading: Reading) -> tuple[str, str]:
+    """A number or string; where it has a flaw, which is reported, another of its kind stands in for it."""
+    flaw = FLAWS[terminal](piece, grammar().patterns[terminal])
     if flaw is None:
-        return piece
+        return terminal, piece
     span = reading.span(start + flaw.start, start + flaw.end)
     fix = Fix(flaw.repair, span, flaw.replacement) if flaw.repair else None
     reading.error("E0108", flaw.message, span, fix=fix)
-    return stand_in
+    out.flaws.add(len(out.tokens))
+    return terminal, STAND_INS[terminal]
 
 
-def _word(reading: Reading, piece: str, start: int) -> tuple[str, str]:
-    """A word that is none of the reserved ones: a name, most often."""
-    span = reading.span(start, start + len(piece))
-    if ours := PYTHON.get(piece):
-        fix = Fix(f"write `{ours}`", span, ours)
-        reading.error("E0101", f"`{piece}` is written `{ours}` here", span, fix=fix)
-        return ours, ours
-    if not piece.isascii():
-        message = f"`{piece}` cannot be a name: names are written with a-z, A-Z, 0-9 and _"
-        reading.error("E0102", message, span)
-    return "NAME", piece
-
-
-def _foreign(reading: Reading, kind: str | None, piece: str, start: int) -> tuple[str, str] | None:
-    """A piece that the language does not have: what is written here for it, or None where it is dropped."""
+def _foreign(reading: Reading, kind: str | None, piece: str, start: int) -> str | None:
+    """Report a piece that the language does not have; what is written here for it, or None where it is dropped."""
     span = reading.span(start, start + len(piece))
     if kind == "quoted":
         meant = text_meant(piece)
         fix = Fix(f"write `{meant}`", span, meant)
         reading.error("E0108", "a string stands in double quotes", span, fix=fix)
-        return "TEXT", meant
-    if ours := FOREIGN.get(piece):
-        fix = Fix(f"write `{ours}`", span, f" {ours} " if ours.isalpha() else ours)
-        reading.error("E0102", f"`{piece}` is written `{ours}` here", span, fix=fix)
-        return ours, ours
+        return meant
+    if ours := FOREIGN.get(piece) or PYTHON.get(piece):
+        code = "E0101" if piece in PYTHON else "E0102"
+        fix = Fix(f"write `{ours}`", span, ours if piece in PYTHON or not ours.isalpha() else f" {ours} ")
+        reading.error(code, f"`{piece}` is written `{ours}` here", span, fix=fix)
+        return ours
+    if kind == "word":
+        message = f"`{piece}` cannot be a name: names are written with a-z, A-Z, 0-9 and _"
+        reading.error("E0102", message, span)
+        return piece
     hint = USELESS.get(piece[0]) or USELESS.get(piece)
     fix = Fix("take it out", span, " ") if hint and hint != FLOW else None
     shown = "".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in piece[:8])

@@ -16,13 +16,10 @@ class Reading:
 
     def __init__(self, source: Source, report: Report) -> None:
         self.source = source
+        self.full = False
+        """Whether the text has more mistakes than anyone will read."""
         self._report = report
         self._places: list[int] = []
-
-    @property
-    def full(self) -> bool:
-        """Whether the text has more mistakes than anyone will read."""
-        return len(self._places) >= MOST_ERRORS
 
     @property
     def failed(self) -> bool:
@@ -45,7 +42,8 @@ class Reading:
             return
         self._places.append(span.start)
         self._report.error(code, message, span, related=related, fix=fix)
-        if self.full:
+        if len(self._places) == MOST_ERRORS:
+            self.full = True
             rest = f"{MOST_ERRORS} mistakes up to here: the rest of the text was not looked at"
             self._report.error("E0101", rest, span)
 

@@ -1,6 +1,7 @@
 """What every operator promises, over operators() x samples: a new operator is tested here by being there.
 
-Axes: B batch, L length. Everything in float64, parameters moved off their initial values by noise, evaluation mode.
+Axes: B batch, L length. Everything in float64, parameters moved off their initial values by noise,
+evaluation mode.
 """
 
 from __future__ import annotations
@@ -69,13 +70,17 @@ class Case:
             for s in self.state.values()
         )
 
-    def chunk(self, streams: tuple[Tensor, ...], state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def chunk(
+        self, streams: tuple[Tensor, ...], state: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         if not self.state:
             return self.forward(*streams), ()
         y, *state_after = self.layer.extend(*streams, *state)
         return y, tuple(state_after)
 
-    def step(self, streams: tuple[Tensor, ...], state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def step(
+        self, streams: tuple[Tensor, ...], state: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         if not self.state:
             return self.forward(*streams), ()
         y, *state_after = self.layer.step(*streams, *state)
@@ -103,7 +108,9 @@ def build(op: Operator, p: Params, inputs: Streams) -> torch.nn.Module:
 
 def untied_shapes(op: Operator, p: Params, inputs: Streams) -> list[tuple[int, ...]]:
     fields = type(p).model_fields.items()
-    ties = {n: m for n, f in fields for m in f.metadata if isinstance(m, LabelOf) and getattr(p, n) is not None}
+    ties = {
+        n: m for n, f in fields for m in f.metadata if isinstance(m, LabelOf) and getattr(p, n) is not None
+    }
     free = p.model_copy(update=dict.fromkeys(ties))
     return [op.parameters(free, inputs, op.infer(free, inputs))[m.parameter].shape for m in ties.values()]
 
@@ -132,7 +139,9 @@ def test_declared_parameters_are_those_of_the_layer(op: Operator, p: Params, inp
 
 @every_sample
 @pytest.mark.parametrize(("batch", "length"), [(BATCH, LENGTH), (0, 3), (2, 0), (2, 1), (1, 1)])
-def test_forward_leaves_the_inferred_shape(op: Operator, p: Params, inputs: Streams, batch: int, length: int) -> None:
+def test_forward_leaves_the_inferred_shape(
+    op: Operator, p: Params, inputs: Streams, batch: int, length: int
+) -> None:
     case = Case(op, p, inputs)
     y = case.forward(*case.streams(batch, length))
     assert tuple(y.shape) == shape_of(case.output, batch, length)
@@ -145,12 +154,14 @@ def test_chunks_and_steps_are_the_whole(op: Operator, p: Params, inputs: Streams
     if not case.streamable:
         pytest.skip("has no step")
     streams = case.streams()
-    check_stream(case, [tuple(s.split(CHUNKS, dim=1)[i] for s in streams) for i in range(len(CHUNKS))], case.chunk)
+    check_stream(
+        case, [tuple(s.split(CHUNKS, dim=1)[i] for s in streams) for i in range(len(CHUNKS))], case.chunk
+    )
     check_stream(case, [tuple(s[:, t] for s in streams) for t in range(LENGTH)], case.step)
 
 
 def check_stream(case: Case, parts: list[tuple[Tensor, ...]], advance: Any) -> None:
-    """Feed the parts; what they leave together is what `forward` leaves, and a pooled value is that of the prefix."""
+    """Together the parts leave what `forward` leaves; a pooled value is that of what was seen."""
     state, outputs, seen = case.zero_state(), [], 0
     for part in parts:
         before = [s.clone() for s in state]
@@ -241,7 +252,10 @@ def test_compiles_without_a_break(op: Operator, p: Params, inputs: Streams) -> N
     case = Case(op, p, inputs)
     streams = case.streams()
     torch._dynamo.reset()
-    close(torch.compile(case.layer, fullgraph=True, backend="eager")(*streams, *case.tied()), case.forward(*streams))
+    close(
+        torch.compile(case.layer, fullgraph=True, backend="eager")(*streams, *case.tied()),
+        case.forward(*streams),
+    )
 
 
 @every_sample
@@ -275,5 +289,5 @@ def test_manual_is_complete(op: Operator) -> None:
 
 
 def test_the_registry_needs_no_torch() -> None:
-    code = "import sys; from smrdsl.ops.registry import operators; operators(); assert 'torch' not in sys.modules"
+    code = "import sys, smrdsl.ops.registry as r; r.operators(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,17 +4,19 @@
     a_ts = softmax over s of (q_t . k_s / sqrt(width / heads) + bias_ts)
     y_t = W_o sum_s a_ts v_s                 heads side by side
 
-over the positions s that t sees: all up to t (`causal`), or all; with `window` only the last `window` of them, t
-included, or as many centred on t where not causal, (window - 1) // 2 of them before it.
+over the positions s that t sees: all up to t (`causal`), or all; with `window` only the last `window` of
+them, t included, or as many centred on t where not causal, (window - 1) // 2 of them before it.
 
-    rotary  q and k are turned by their positions (Su et al. 2021, "RoFormer"), halves paired as in Llama
-    t5      bias_ts = rel_bias[bucket(s - t)], 32 buckets up to a distance of 128 (Raffel et al. 2020, section 2.1)
+    rotary  q and k are turned by their positions, halves paired as in Llama (Su et al. 2021, "RoFormer")
+    t5      bias_ts = rel_bias[bucket(s - t)], 32 buckets up to a distance of 128 (Raffel et al. 2020)
 
-Sources: Vaswani et al. 2017, "Attention Is All You Need", section 3.2; kv_heads: Ainslie et al. 2023, "GQA"; the window:
-Beltagy et al. 2020, "Longformer". Weights and biases start as torch's Linear does, rel_bias normal with deviation 0.02.
+Sources: Vaswani et al. 2017, "Attention Is All You Need", section 3.2; kv_heads: Ainslie et al. 2023,
+"GQA"; the window: Beltagy et al. 2020, "Longformer". Weights and biases start as torch's Linear does,
+rel_bias normal with deviation 0.02.
 
-State: without a window the keys and values of the whole past, which grow; with one those of the last window - 1
-positions, oldest first, and how many positions were seen, so that the rows of a batch may stand at different ones.
+State: without a window the keys and values of the whole past, which grow. With one, those of the last
+positions, one fewer than the window, oldest first, and how many were seen, so that the rows of a batch may
+stand at different positions.
 """
 
 from __future__ import annotations
@@ -37,15 +39,20 @@ class AttentionParams(Params):
     causal: bool = Field(default=True, description="Whether only the present and past positions are seen.")
     positions: Literal["rotary", "t5"] | None = Field(
         default=None,
-        description="What tells positions apart: `none`, `rotary` (queries and keys are turned), `t5` (a learned bias "
-        "for each distance, in 32 buckets up to 128).",
+        description="What tells positions apart: `none`; `rotary`, queries and keys are turned; `t5`, a "
+        "learned bias for each distance, in 32 buckets up to 128.",
     )
     kv_heads: int | None = Field(
-        default=None, gt=0, description="Number of heads of keys and values; it divides `heads`, which it is unless given."
+        default=None,
+        gt=0,
+        description="Number of heads of keys and values; it divides `heads`, which it is unless given.",
     )
     bias: bool = Field(default=False, description="Whether the four maps add learned constants.")
     dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="Probability with which an attention weight is dropped in training."
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Probability with which an attention weight is dropped in training.",
     )
 
 
@@ -62,7 +69,8 @@ def infer(p: AttentionParams, inputs: Streams) -> StreamType:
         )
     if p.positions == "rotary" and width // p.heads % 2:
         raise Misfit(
-            f"attention(positions=rotary): heads need an even number of channels, these have {width // p.heads}",
+            f"attention(positions=rotary): heads of {width // p.heads} channels cannot be turned: the number "
+            "must be even",
             argument="positions",
         )
     return inputs[0]
@@ -117,9 +125,10 @@ OPERATOR = Operator(
     cost=cost,
     looks_ahead=looks_ahead,
     families=("mixer",),
-    equations="q = W_q x;  k = W_k x;  v = W_v x;  a_ts = softmax_s(q_t . k_s / sqrt(width / heads) + bias_ts)\n"
-    "y_t = W_o sum_s a_ts v_s",
-    source="Vaswani et al. 2017, section 3.2; rotary: Su et al. 2021, eq. 34; t5: Raffel et al. 2020, section 2.1",
+    equations="q = W_q x;  k = W_k x;  v = W_v x\n"
+    "a_ts = softmax_s(q_t . k_s / sqrt(width / heads) + bias_ts);  y_t = W_o sum_s a_ts v_s",
+    source="Vaswani et al. 2017, section 3.2; rotary: Su et al. 2021, eq. 34; "
+    "t5: Raffel et al. 2020, section 2.1",
     reference="smrdsl.ops.attention.reference:reference",
     samples=(
         (AttentionParams(heads=2), (StreamType.real(8),)),

@@ -1,4 +1,4 @@
-"""How `attention` computes. Keys are kept as they were turned, by their positions from the start of the stream."""
+"""How `attention` computes. Keys are kept as they were turned, by positions from the start of the stream."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
-from smrdsl.kernels.attention import attend, attend_window, relative_bias, rotate, toeplitz
+from smrdsl.kernels.attention import (
+    attend,
+    attend_last,
+    attend_window,
+    distance_buckets,
+    relative_bias,
+    rotate,
+    toeplitz,
+)
 from smrdsl.kernels.initial import Draw, fill_linear, fill_normal
 from smrdsl.ops.attention import BUCKETS, AttentionParams, shared_width
 from smrdsl.ops.contract import Streams
@@ -16,7 +24,10 @@ REL_BIAS_STD = 0.02
 
 
 class Attention(nn.Module):
-    """(B, L, D) -> (B, L, D). State: `keys`, `values` (B, T or window - 1, kv_heads, d); `position` (B) with a window."""
+    """(B, L, D) -> (B, L, D).
+
+    State: `keys` and `values` (B, T or window - 1, kv_heads, d), and with a window `position` (B).
+    """
 
     def __init__(self, p: AttentionParams, inputs: Streams, output: StreamType) -> None:
         super().__init__()
@@ -36,6 +47,7 @@ class Attention(nn.Module):
         self.W_v, self.b_v = weight(shared), bias(shared)
         self.W_o, self.b_o = weight(width), bias(width)
         self.rel_bias = nn.Parameter(torch.empty(BUCKETS, p.heads)) if p.positions == "t5" else None
+        self.rows = distance_buckets(BUCKETS if p.causal else BUCKETS // 2)
 
     def reset_parameters(self, draw: Draw) -> None:
         fill_linear(self.W_q, self.b_q, draw, ("W_q", "b_q"))
@@ -64,8 +76,14 @@ class Attention(nn.Module):
         return y, keys[:, length:].clone(), values[:, length:].clone(), seen + length
 
     def step(self, x: Tensor, keys: Tensor, values: Tensor, *position: Tensor) -> tuple[Tensor, ...]:
-        y, *state = self.extend(x[:, None], keys, values, *position)
-        return y[:, 0], *state
+        seen = position[0] if position else None
+        place = torch.full((1,), keys.shape[1], device=x.device) if seen is None else seen[:, None]
+        q, k, v = self._project(x[:, None], place)
+        keys, values = torch.cat((keys, k), dim=1), torch.cat((values, v), dim=1)
+        if seen is None:
+            return self._merge(self._full(q, keys, values))[:, 0], keys, values
+        y = attend_last(q, keys, values, seen, self._bias(self.before, 0), self._dropout())
+        return self._merge(y)[:, 0], keys[:, 1:], values[:, 1:], seen + 1
 
     def _project(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, (B, L, heads, d)."""
@@ -79,21 +97,30 @@ class Attention(nn.Module):
         length, past = q.shape[1], k.shape[1] - q.shape[1]
         if length == 0:
             return q
-        dropout = self.dropout if self.training else 0.0
-        if self.rel_bias is None and (not self.causal or length == 1):
-            return attend(q, k, v, None, dropout)
-        if self.rel_bias is None and past == 0:
-            return attend(q, k, v, None, dropout, causal=True)
-        mask = torch.ones(length, past + length, dtype=torch.bool, device=q.device)
-        mask = mask.tril(past) if self.causal else mask
-        if self.rel_bias is not None:
-            bias = relative_bias(self.rel_bias, past + length - 1, length - 1, self.causal)
-            mask = toeplitz(bias, length).masked_fill(~mask, -torch.inf)
-        return attend(q, k, v, mask, dropout)
+        if not self.causal or length == 1:
+            mask = None
+        elif self.rel_bias is None and past == 0:
+            return attend(q, k, v, None, self._dropout(), causal=True)
+        else:
+            mask = torch.ones(length, past + length, dtype=torch.bool, device=q.device).tril(past)
+        bias = self._bias(past + length - 1, length - 1)
+        if bias is not None:
+            bias = toeplitz(bias, length)
+            mask = bias if mask is None else bias.masked_fill(~mask, -torch.inf)
+        return attend(q, k, v, mask, self._dropout())
 
     def _near(self, q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None = None) -> Tensor:
-        dropout = self.dropout if self.training else 0.0
-        return attend_window(q, k, v, self.before, self.after, seen, self.rel_bias, dropout)
+        bias = self._bias(self.before, self.after)
+        return attend_window(q, k, v, self.before, self.after, seen, bias, self._dropout())
+
+    def _bias(self, back: int, ahead: int) -> Tensor | None:
+        """(heads, back + 1 + ahead), by offset."""
+        if self.rel_bias is None:
+            return None
+        return relative_bias(self.rel_bias, self.rows, back, ahead, self.causal)
+
+    def _dropout(self) -> float:
+        return self.dropout if self.training else 0.0
 
     def _merge(self, heads: Tensor) -> Tensor:
         return F.linear(heads.flatten(2), self.W_o, self.b_o)

@@ -1,4 +1,4 @@
-"""`attention` from its equation: one query and one head after the other, each over the positions that it sees."""
+"""`attention` from its equation: one query and one head after the other, over the positions that it sees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def reference(layer: Attention, x: Tensor) -> Tensor:
             for s in visible(layer, t, x.shape[1]):
                 k = project(layer, "k", x[:, s], s)
                 score = (q[:, of_head] * k[:, of_group]).sum(1) / math.sqrt(d)
-                scores.append(score if layer.rel_bias is None else score + layer.rel_bias[bucket(layer, s - t), h])
+                scores.append(
+                    score if layer.rel_bias is None else score + layer.rel_bias[bucket(layer, s - t), h]
+                )
                 values.append(project(layer, "v", x[:, s], s)[:, of_group])
             weights = torch.softmax(torch.stack(scores, 1), 1)
             sums.append((weights[:, :, None] * torch.stack(values, 1)).sum(1))

@@ -3,9 +3,9 @@
     causal    y_t = b + sum_{k < K} w[k] x_{t - K + 1 + k}            the last tap is the present sample
     centred   y_t = b + sum_{k < K} w[k] x_{t - (K - 1) // 2 + k}     causal=false, torch's padding="same"
 
-with zeros outside the sequence. `weight` is (width, K) where each channel has its own kernel (`depthwise`), and
-(width, input width, K) where it is dense; `bias` is (width). Taps lie in torch's order, so that weights of nn.Conv1d fit.
-They start as those do, or as the identity. State: the last K - 1 inputs.
+with zeros outside the sequence. `weight` is (width, K) where each channel has its own kernel (`depthwise`),
+and (width, input width, K) where it is dense; `bias` is (width). Taps lie in torch's order, so that weights
+of nn.Conv1d fit. They start as those do, or as the identity. State: the last K - 1 inputs.
 """
 
 from __future__ import annotations
@@ -20,16 +20,21 @@ from smrdsl.ops.contract import Cost, Misfit, Operator, Parameter, Params, State
 
 class Conv1dParams(Params):
     kernel: int = Field(gt=0, description="Length of the kernel in samples, the present one included.")
-    width: int | None = Field(default=None, gt=0, description="Number of output channels; those of the input unless given.")
+    width: int | None = Field(
+        default=None, gt=0, description="Number of output channels; those of the input unless given."
+    )
     depthwise: bool = Field(default=True, description="Whether each channel is convolved by itself.")
     causal: bool = Field(
-        default=True, description="Whether only the present and past samples count; if not, the kernel is centred."
+        default=True,
+        description="Whether only the present and past samples count; if not, the kernel is centred.",
     )
-    bias: bool = Field(default=True, description="Whether a learned constant is added to each output channel.")
+    bias: bool = Field(
+        default=True, description="Whether a learned constant is added to each output channel."
+    )
     init: Literal["default", "identity"] = Field(
         default="default",
-        description="`default`: uniform within 1 / sqrt(inputs of one output), as torch's; `identity`: at first the "
-        "output is the input.",
+        description="`default`: uniform within 1 / sqrt(inputs of one output), as torch's; `identity`: at "
+        "first the output is the input.",
     )
 
 
@@ -42,7 +47,9 @@ def infer(p: Conv1dParams, inputs: Streams) -> StreamType:
             argument="width",
         )
     if p.init == "identity" and own != width:
-        raise Misfit(f"conv1d(init=identity): {width} channels cannot become {own} unchanged", argument="init")
+        raise Misfit(
+            f"conv1d(init=identity): {width} channels cannot become {own} unchanged", argument="init"
+        )
     return inputs[0].with_width(own)
 
 

@@ -1,7 +1,7 @@
 """dropout: in training each element is zeroed with probability p, and the rest divided by 1 - p.
 
-`tied=true` draws one mask for all times of a sequence, as S4 and S5 do. In evaluation it does nothing. Source:
-Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting".
+`tied=true` draws one mask for all times of a sequence, as S4 and S5 do. In evaluation it does nothing.
+Source: Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting".
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from smrdsl.ops.contract import Operator, Params, Streams, need_real
 
 class DropoutParams(Params):
     p: float = Field(ge=0, lt=1, description="Probability with which an element is zeroed in training.")
-    tied: bool = Field(default=False, description="Whether a channel is kept or dropped for the whole sequence.")
+    tied: bool = Field(
+        default=False, description="Whether a channel is kept or dropped for the whole sequence."
+    )
 
 
 def infer(p: DropoutParams, inputs: Streams) -> StreamType:

@@ -23,20 +23,21 @@ class EmbedParams(Params):
     width: int = Field(gt=0, description="Number of channels of the vectors.")
     positions: Literal["learned", "sinusoidal"] | None = Field(
         default=None,
-        description="What tells positions apart: `none` (the layers after it do), `learned`: a table of `max_length` "
-        "vectors; `sinusoidal`: fixed waves, for any length.",
+        description="What tells positions apart: `none`, the layers after it; `learned`, a table of "
+        "`max_length` vectors; `sinusoidal`, fixed waves, for any length.",
     )
     max_length: int | None = Field(
         default=None,
         gt=0,
-        description="Longest sequence that positions=learned can take; a longer one is an error. The others need none.",
+        description="Longest sequence that positions=learned takes; a longer one is an error.",
     )
 
 
 def infer(p: EmbedParams, inputs: Streams) -> StreamType:
     if inputs[0].kind != "index":
         raise Misfit(
-            f"embed needs tokens, but the stream is of reals, {inputs[0]}; use `linear({p.width})`", code="E0401"
+            f"embed needs tokens, but the stream is of reals, {inputs[0]}; use `linear({p.width})`",
+            code="E0401",
         )
     if p.positions == "learned" and p.max_length is None:
         raise Misfit(

@@ -1,8 +1,9 @@
 """How `embed` computes.
 
-A sequence longer than the table of learned positions is an error, never a wrong position. Whole sequences are checked
-by their length. A step has only a counter on the device, and reading it would wait for the device, so there the table's
-own bounds check speaks: on the CPU it is told in our words, in compiled code and on a GPU in torch's.
+A sequence longer than the table of learned positions is an error, never a wrong position. Whole sequences
+are checked by their length. A step has only a counter on the device, and reading it would wait for the
+device, so there the table's own bounds check speaks: on the CPU it is told in our words, in compiled code
+and on a GPU in torch's.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ class Embed(nn.Module):
         assert self.positions is not None
         limit = self.positions.shape[0]
         return (
-            f"embed(positions=learned): the sequence is longer than max_length={limit}, the positions that were "
-            "learned; raise max_length or use positions=sinusoidal"
+            f"embed(positions=learned): the sequence is longer than max_length={limit}, the positions that "
+            "were learned; raise max_length or use positions=sinusoidal"
         )
 
 

@@ -1,4 +1,4 @@
-"""flip: reverses the time of a sequence. `bidirectional` puts it before and after the block that runs backwards."""
+"""flip: reverses time. `bidirectional` puts it before and after the block that runs backwards."""
 
 from __future__ import annotations
 

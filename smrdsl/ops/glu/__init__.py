@@ -2,8 +2,9 @@
 
     (a, g) = W x + b,    y = a * act(g)
 
-W is `weight` (2 * width, width), rows of a first, as in the output map of S4's block. Source: Dauphin et al. 2017,
-"Language Modeling with Gated Convolutional Networks". Weight and bias start as torch's Linear does.
+W is `weight` (2 * width, width), rows of a first, as in the output map of S4's block. Source: Dauphin et
+al. 2017, "Language Modeling with Gated Convolutional Networks". Weight and bias start as torch's Linear
+does.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     y = x W^T + b
 
-W is `weight` (width, input width), b is `bias` (width). Both start uniform within 1 / sqrt(input width), as torch's
-Linear does. With `tie` the weight is that of another step, and is passed to the layer as its second input.
+W is `weight` (width, input width), b is `bias` (width). Both start uniform within 1 / sqrt(input width), as
+torch's Linear does. With `tie` the weight is that of another step, and is passed to the layer as its second
+input.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from smrdsl.ops.contract import (
 
 class LinearParams(Params):
     width: int = Field(gt=0, description="Number of output channels.")
-    bias: bool = Field(default=True, description="Whether a learned constant is added to each output channel.")
+    bias: bool = Field(
+        default=True, description="Whether a learned constant is added to each output channel."
+    )
     tie: Annotated[str | None, LabelOf("weight")] = Field(
         default=None,
-        description="Label of the step whose `weight` (width, input width) is used instead of one of its own: "
+        description="Label of the step whose `weight` (width, input width) is used in place of an own one: "
         "`linear(vocab, tie=tok)` shares the weight of `tok: embed(...)`.",
     )
 

@@ -1,6 +1,9 @@
 """merge: what joins the branches of `parallel` and the two directions of `bidirectional`.
 
-    add  a + b + ...    mul  a * b * ...    mean  (a + b + ...) / n    concat  channels side by side, in the order written
+add     a + b + ...
+mul     a * b * ...
+mean    (a + b + ...) / n
+concat  channels side by side, in the order written
 """
 
 from __future__ import annotations
@@ -78,7 +81,8 @@ PARALLEL = Operator(
     layer="smrdsl.ops.merge.layer:Merged",
     streams=("x", "..."),
     structural=True,
-    equations="add: y = a + b + ...;  mul: y = a * b * ...;  mean: y = (a + b + ...) / n;  concat: y = [a, b, ...]",
+    equations="add: y = a + b + ...;  mul: y = a * b * ...\n"
+    "mean: y = (a + b + ...) / n;  concat: y = [a, b, ...]",
     samples=(
         *samples(ParallelParams),
         (ParallelParams(merge="mean"), (StreamType.real(4),)),
@@ -96,7 +100,8 @@ BIDIRECTIONAL = Operator(
     looks_ahead=always,
     streams=("ahead", "back"),
     structural=True,
-    equations="a = f(x), b = flip(g(flip(x)));  add: y = a + b;  mul: y = a * b;  mean: y = (a + b) / 2;  concat: y = [a, b]",
+    equations="a = f(x);  b = flip(g(flip(x)))\n"
+    "add: y = a + b;  mul: y = a * b;  mean: y = (a + b) / 2;  concat: y = [a, b]",
     source="Schuster and Paliwal 1997, Bidirectional Recurrent Neural Networks",
     samples=samples(BidirectionalParams),
 )

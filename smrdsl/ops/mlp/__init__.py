@@ -3,8 +3,8 @@
     y = W2 act(W1 x + b1) + b2                          gated=false
     y = W2 (act(W1 x + b1) * (V x + c)) + b2            gated=true
 
-Source: Vaswani et al. 2017, "Attention Is All You Need", eq. 2; the gated form and its letters from Shazeer 2020, "GLU
-Variants Improve Transformer". Weights and biases start as torch's Linear does.
+Source: Vaswani et al. 2017, "Attention Is All You Need", eq. 2; the gated form and its letters from Shazeer
+2020, "GLU Variants Improve Transformer". Weights and biases start as torch's Linear does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class MlpParams(Params):
     act: Annotated[str, Family("act")] = Field(default="gelu", description="Activation.")
     gated: bool = Field(
         default=False,
-        description="Whether the activated channels are multiplied by a second map of the input (act=silu: SwiGLU).",
+        description="Whether a second map of the input multiplies the hidden channels (act=silu: SwiGLU).",
     )
     dropout: float = Field(
         default=0.0, ge=0, lt=1, description="Probability with which a hidden channel is dropped in training."

@@ -1,14 +1,14 @@
 """norm: brings the channels to a common scale.
 
-    layer   (x - mean) / sqrt(var + eps) * weight + bias      mean and variance over the channels of one position
-    rms     x / sqrt(mean(x^2) + eps) * weight                the same, over groups of channels
-    batch   (x - mean) / sqrt(var + eps) * weight + bias      of one channel over batch and time; see below
-    scale   g * x / sqrt(mean(x^2) + eps)                     g is one number
+    layer   (x - mean) / sqrt(var + eps) * weight + bias      over the channels of one position
+    rms     x / sqrt(mean(x^2) + eps) * weight                the same, or over groups of channels
+    batch   (x - mean) / sqrt(var + eps) * weight + bias      of one channel over batch and time
+    scale   g * x / sqrt(mean(x^2) + eps)                     the same as rms; g is one number
 
-`batch` uses the statistics of the batch in training and running ones in evaluation, `running_mean` and `running_var`
-(momentum 0.1, the running variance unbiased, as torch's); so it can be stepped in evaluation mode only. `g` starts at
-1, as in Mega's code; the paper's own g is ours times sqrt(width). Sources: layer, Ba et al. 2016; rms, Zhang and
-Sennrich 2019; batch, Ioffe and Szegedy 2015; scale, Nguyen and Salazar 2019.
+`batch` uses the statistics of the batch in training and running ones in evaluation, `running_mean` and
+`running_var` (momentum 0.1, the running variance unbiased, as torch's); so it can be stepped in evaluation
+mode only. `g` starts at 1, as in Mega's code; the paper's own g is ours times sqrt(width). Sources: layer,
+Ba et al. 2016; rms, Zhang and Sennrich 2019; batch, Ioffe and Szegedy 2015; scale, Nguyen and Salazar 2019.
 """
 
 from __future__ import annotations
@@ -34,14 +34,18 @@ from smrdsl.ops.contract import (
 class NormParams(Params):
     kind: Literal["layer", "rms", "batch", "scale"] = Field(
         default="layer",
-        description="`layer`: mean and variance of each position; `rms`: its root mean square; `batch`: mean and "
-        "variance of each channel over batch and time; `scale`: root mean square and one learned number.",
+        description="`layer`: mean and variance of each position; `rms`: its root mean square; `batch`: mean "
+        "and variance of each channel over batch and time; `scale`: as rms, with one learned number.",
     )
     eps: float = Field(default=1e-5, gt=0, description="Added to the variance or mean square.")
     groups: int = Field(
-        default=1, gt=0, description="Groups of channels that `rms` treats each by itself (Mamba-2's grouped norm)."
+        default=1,
+        gt=0,
+        description="Groups of channels that `rms` treats each by itself (Mamba-2's grouped norm).",
     )
-    affine: bool = Field(default=True, description="Whether the result is scaled (and shifted) by learned numbers.")
+    affine: bool = Field(
+        default=True, description="Whether the result is scaled (and shifted) by learned numbers."
+    )
 
 
 def infer(p: NormParams, inputs: Streams) -> StreamType:
@@ -52,7 +56,9 @@ def infer(p: NormParams, inputs: Streams) -> StreamType:
     if p.groups > 1 and p.kind != "rms":
         raise Misfit(f"norm: groups are for kind=rms, not {p.kind}", argument="groups", code="E0309")
     if stream.width % p.groups:
-        raise Misfit(f"norm: {stream.width} channels are not divisible by {p.groups} groups", argument="groups")
+        raise Misfit(
+            f"norm: {stream.width} channels are not divisible by {p.groups} groups", argument="groups"
+        )
     return stream
 
 

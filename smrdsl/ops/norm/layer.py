@@ -18,15 +18,17 @@ MOMENTUM = 0.1
 class Norm(nn.Module):
     """(..., D) -> (..., D); `batch` in training needs (B, L, D)."""
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, p: NormParams, inputs: Streams, output: StreamType) -> None:
         super().__init__()
         self.kind, self.eps, self.groups = p.kind, p.eps, p.groups
         self.width = inputs[0].width
-        learned = {"layer": ("weight", "bias"), "batch": ("weight", "bias"), "rms": ("weight",), "scale": ("g",)}
-        for name in ("weight", "bias", "g"):
-            size = 1 if name == "g" else self.width
-            wanted = p.affine and name in learned[p.kind]
-            self.register_parameter(name, nn.Parameter(torch.empty(size)) if wanted else None)
+        shifted = p.kind in ("layer", "batch")
+        self.weight = learned(self.width, p.affine and p.kind != "scale")
+        self.bias = learned(self.width, p.affine and shifted)
+        self.g = learned(1, p.affine and p.kind == "scale")
         if p.kind == "batch":
             self.register_buffer("running_mean", torch.zeros(self.width))
             self.register_buffer("running_var", torch.ones(self.width))
@@ -55,14 +57,14 @@ class Norm(nn.Module):
         """Statistics over batch and time; an empty batch teaches nothing."""
         if self.training and x.dim() < 3:
             raise SmrError(
-                "norm(batch) cannot be stepped in training mode, where its statistics are those of a whole batch: "
-                "call `.eval()` first, or use norm(layer)"
+                "norm(batch) cannot be stepped in training mode, where its statistics are those of a whole "
+                "batch: call `.eval()` first, or use norm(layer)"
             )
         if x.numel() == 0:
             return x
         rows = x.reshape(-1, self.width)
         if self.training and rows.shape[0] == 1:
-            return self._affine(x - x)  # a value alone is its own mean, and says nothing about the variance
+            return self._affine(x - x)  # a value alone is its own mean
         y = F.batch_norm(
             rows,
             self.running_mean,
@@ -77,3 +79,7 @@ class Norm(nn.Module):
 
     def _affine(self, x: Tensor) -> Tensor:
         return x if self.weight is None or self.bias is None else x * self.weight + self.bias
+
+
+def learned(size: int, wanted: bool) -> nn.Parameter | None:
+    return nn.Parameter(torch.empty(size)) if wanted else None

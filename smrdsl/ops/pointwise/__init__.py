@@ -1,7 +1,7 @@
-"""The activations: functions of one number, the rows of one table (family `act`), and their use inside others.
+"""The activations: functions of one number, rows of one table (family `act`), and their use inside others.
 
-`mlp`, `glu`, `gated` and their kin take the name of any operator of the family, a user's own included. The functions
-below resolve such a name; what the activation learns belongs to its host, under `act.`.
+`mlp`, `glu`, `gated` and their kin take the name of any operator of the family, a user's own included. The
+functions below resolve such a name; what the activation learns belongs to its host, under `act.`.
 
     laplace: Ma et al. 2022, "Mega: Moving Average Equipped Gated Attention"; it approximates relu2
     relu2:   So et al. 2021, "Primer: Searching for Efficient Transformers for Language Modeling"
@@ -21,7 +21,7 @@ from smrdsl.ops.contract import Misfit, Operator, Parameter, Params, Streams, ne
 class GeluParams(Params):
     approximate: Literal["tanh"] | None = Field(
         default=None,
-        description="`none`: exact, by the error function (torch's default); `tanh`: its approximation (flax's).",
+        description="`none`: exact, by the error function (torch's); `tanh`: its approximation (flax's).",
     )
 
 
@@ -62,7 +62,7 @@ OPERATORS = (
 
 
 def find_activation(name: str, stream: StreamType) -> tuple[Operator, Any]:
-    """The activation called `name` and its default arguments; Misfit if there is none or it needs more than x."""
+    """The activation called `name`, and its default arguments; Misfit if it cannot stand inside another."""
     from smrdsl.ops.registry import families, operators
 
     known = families().get("act", ())

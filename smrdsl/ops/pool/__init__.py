@@ -2,8 +2,9 @@
 
     mean  sum_t x_t / L      sum  sum_t x_t      max  max_t x_t      last  x_L
 
-An empty sequence leaves zeros. A step leaves the pooled value so far, so that after the last one it is that of the whole
-sequence. State: what the value so far needs, `value` (and `count`, how many were seen, for mean and max).
+An empty sequence leaves zeros. A step leaves the pooled value so far, so that after the last one it is that
+of the whole sequence. State: what the value so far needs, `value` (and `count`, how many were seen, for
+mean and max).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from smrdsl.ops.contract import Operator, Params, State, Streams, need_sequence
 
 class PoolParams(Params):
     kind: Literal["mean", "last", "max", "sum"] = Field(
-        default="mean", description="What is taken over time: the mean, the last value, the largest, or the sum."
+        default="mean",
+        description="What is taken over time: the mean, the last value, the largest, or the sum.",
     )
 
 

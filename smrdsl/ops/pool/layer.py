@@ -11,7 +11,10 @@ from smrdsl.ops.pool import PoolParams
 
 
 class Pool(nn.Module):
-    """(B, L, D) -> (B, D). State: `value` (B, D), the sum, the largest or the last; `count` (B,) for mean and max."""
+    """(B, L, D) -> (B, D).
+
+    State: `value` (B, D), the sum, the largest or the last so far, and for mean and max `count` (B).
+    """
 
     def __init__(self, p: PoolParams, inputs: Streams, output: StreamType) -> None:
         super().__init__()

@@ -17,8 +17,8 @@ class SignalParams(Params):
     )
     timed: bool = Field(
         default=False,
-        description="Whether the module also takes `dt` (batch, length): the gap before each sample, relative to "
-        "the training step (1 = as trained).",
+        description="Whether the module also takes `dt` (batch, length): the gap before each sample, "
+        "relative to the training step (1 = as trained).",
     )
 
 

@@ -26,6 +26,7 @@ OPERATOR = Operator(
     infer=infer,
     layer="smrdsl.ops.skip.layer:Skip",
     cost=cost,
+    identity=True,
     equations="y = x",
     samples=((SkipParams(), (StreamType.real(8),)), (SkipParams(), (StreamType.pooled(5),))),
 )

@@ -5,13 +5,14 @@
     p[t, :] = b + M q[t, :]                           mix=pointwise; p = b + q without it
     y[t, d] = u[t, d] gate(p[t, d])
 
-Source: Qi et al. 2024, "SMR: State Memory Replay for Long Sequence Modeling" (Findings of ACL, arXiv 2405.17534). The
-text available to us gives the idea, not the gate, the sizes or the initial values: this is our reading, with every
-choice an argument. Placed in front of a state-space core it leaves the core's convolution form as it is.
+Source: Qi et al. 2024, "SMR: State Memory Replay for Long Sequence Modeling" (Findings of ACL, arXiv
+2405.17534). The text available to us gives the idea, not the gate, the sizes or the initial values: this is
+our reading, with every choice an argument. Placed in front of a state-space core it leaves the core's
+convolution form as it is.
 
-Initial values. `identity`: m = 0, w one tap, M = 1, and b where gate(b) = 1, so that y = u at first: putting it into a
-trained model changes nothing, bit for bit (silu: to rounding). `random`: m, w and b uniform as a convolution's.
-State: the last memory + kernel - 2 inputs.
+Initial values. `identity`: m = 0, w one tap, M = 1, and b where gate(b) = 1, so that y = u at first:
+putting it into a trained model changes nothing, bit for bit (silu: to rounding). `random`: m, w and b
+uniform as a convolution's. State: the last memory + kernel - 2 inputs.
 """
 
 from __future__ import annotations
@@ -32,21 +33,23 @@ class SmrParams(Params):
     kernel: int = Field(
         default=1,
         gt=0,
-        description="Length in samples of the depthwise gate kernel over the response of the memories; 1 is none.",
+        description="Length in samples of the depthwise gate kernel over the memories' response; 1 is none.",
     )
     gate: Literal["sigmoid2", "tanh1", "sigmoid", "tanh", "silu", "identity"] = Field(
         default="sigmoid2",
-        description="`sigmoid2`: 2 sigmoid(p); `tanh1`: 1 + tanh(p); `sigmoid`, `tanh`, `silu`; `identity`: p itself.",
+        description="Function of the response p: `sigmoid2` is 2 sigmoid(p), `tanh1` 1 + tanh(p), `identity` "
+        "p; the others are as they are called.",
     )
     mix: Literal["pointwise"] | None = Field(
         default=None,
-        description="`pointwise`: the responses of all channels are mixed by a learned square matrix before the gate.",
+        description="`none`: each channel gates itself; `pointwise`: a learned matrix mixes the responses.",
     )
     bias: bool = Field(default=True, description="Whether a learned constant is added in front of the gate.")
     init: Literal["identity", "random"] | None = Field(
         default=None,
-        description="`identity`: at first the output is the input, the default where the gate can be 1 (sigmoid2, "
-        "tanh1; silu and identity with bias); `random`: as a convolution, the default elsewhere.",
+        description="`identity`: at first the output is the input; the default where the gate can be 1, "
+        "that is sigmoid2, tanh1, and silu and identity with bias. `random`: as a convolution; the default "
+        "elsewhere.",
     )
 
 
@@ -107,7 +110,7 @@ OPERATOR = Operator(
     parameters=parameters,
     state=state,
     cost=cost,
-    equations="r_t = sum_{j < memory} m_j u_{t - j};  q_t = sum_{k < kernel} w_k r_{t - k} (kernel=1: q = r)\n"
+    equations="r_t = sum_{j < memory} m_j u_{t - j};  q_t = sum_{k < kernel} w_k r_{t - k}\n"
     "p_t = b + q_t (mix=pointwise: b + M q_t);  y_t = u_t gate(p_t)",
     source="our reading of Qi et al. 2024, arXiv 2405.17534; the paper's own equation could not be read",
     reference="smrdsl.ops.smr.reference:reference",

@@ -1,4 +1,4 @@
-"""How `smr` computes: memories and gate kernel fold into one filter of memory + kernel - 1 taps, gate, product."""
+"""How `smr` computes: memories and gate kernel fold into one filter of memory + kernel - 1 taps."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Smr(nn.Module):
 
 
 def fold(m: Tensor, w: Tensor) -> Tensor:
-    """Two filters in a row as one: h[d, n] = sum_{j + k = n} m[d, j] w[d, k], (D, N), (D, K) -> (D, N + K - 1)."""
+    """Two filters as one: h[d, n] = sum_{j + k = n} m[d, j] w[d, k], (D, N), (D, K) -> (D, N + K - 1)."""
     count = w.shape[1]
     shifted = F.pad(m, (count - 1, count - 1)).unfold(1, count, 1)
     return (shifted * w.flip(1)[:, None]).sum(dim=2)

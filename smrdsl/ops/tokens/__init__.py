@@ -9,7 +9,9 @@ from smrdsl.ops.contract import Cost, Operator, Params, Streams
 
 
 class TokensParams(Params):
-    vocab: int = Field(gt=0, description="Number of different tokens; each is a whole number from 0 to vocab - 1.")
+    vocab: int = Field(
+        gt=0, description="Number of different tokens; each is a whole number from 0 to vocab - 1."
+    )
     length: int | None = Field(
         default=None,
         gt=0,
@@ -17,8 +19,8 @@ class TokensParams(Params):
     )
     timed: bool = Field(
         default=False,
-        description="Whether the module also takes `dt` (batch, length): the gap before each token, relative to "
-        "the training step (1 = as trained).",
+        description="Whether the module also takes `dt` (batch, length): the gap before each token, relative "
+        "to the training step (1 = as trained).",
     )
 
 

@@ -1,0 +1,125 @@
+"""What the declarations of S4D and S4 share: arguments, shapes, state, cost. No operator, and no torch.
+
+A core is a bank of systems, one per channel, of which `copies` have a Lambda, B (and P) of their own: channel h has those
+of row h % copies. H is the width, N the state size, of which N/2 complex numbers are stored.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, Protocol
+
+from pydantic import AfterValidator, Field
+
+from smrdsl.core.types import StreamType
+from smrdsl.ops.contract import Cost, Misfit, Parameter, Range, State, Streams, need_sequence
+
+STRATEGIES = ("conv", "scan", "recurrent")
+CHUNK = 64
+"""Length of the chunks of `scan`, for its cost."""
+
+
+def positive(steps: Range) -> Range:
+    if steps.low <= 0:
+        raise ValueError(f"a step is above 0, and the range {steps} starts at {steps.low:g}")
+    return steps
+
+
+StateSize = Annotated[
+    int,
+    Field(
+        gt=0,
+        multiple_of=2,
+        description="N, the size of the state of one channel: N/2 conjugate pairs, so it is even.",
+    ),
+]
+StepRange = Annotated[
+    Range,
+    AfterValidator(positive),
+    Field(description="The steps, one per channel, start log-uniformly in this range; time is in steps of 1."),
+]
+Copies = Annotated[
+    int,
+    Field(
+        gt=0,
+        description="How many independent state matrices there are, shared evenly by the channels: it divides the width, "
+        "and `copies=width` gives every channel its own.",
+    ),
+]
+Skip = Annotated[bool, Field(description="Whether a learned multiple of the input, D u, is added to the output.")]
+Steps = Annotated[
+    Literal["both", "decay"],
+    Field(
+        description="What the gaps of a timed stream, or a rate, scale: `both`, the decay of the state and the weight of the "
+        "sample, for samples of a continuous signal; `decay` alone, for events that weigh the same however rare.",
+    ),
+]
+Bidirectional = Annotated[
+    bool,
+    Field(
+        description="Whether later samples count too, with a C of their own: the present one counts in the forward "
+        "direction only, as published. There is no step then.",
+    ),
+]
+
+
+class CoreParams(Protocol):
+    """The arguments that the rules below read."""
+
+    @property
+    def state(self) -> int: ...
+    @property
+    def copies(self) -> int: ...
+    @property
+    def skip(self) -> bool: ...
+    @property
+    def bidirectional(self) -> bool: ...
+
+
+def infer(name: str, p: CoreParams, inputs: Streams) -> StreamType:
+    """The shape rule: the same width, which the copies divide."""
+    need_sequence(name, inputs[0])
+    if inputs[0].width % p.copies:
+        raise Misfit(
+            f"{name}: {p.copies} copies do not share {inputs[0].width} channels evenly; `copies` divides the width",
+            argument="copies",
+        )
+    return inputs[0]
+
+
+def looks_ahead(p: CoreParams) -> bool:
+    return p.bidirectional
+
+
+def parameters(p: CoreParams, width: int) -> dict[str, Parameter]:
+    """Those of a diagonal core. The papers give A, B and the step a learning rate of their own and no weight decay."""
+    pairs = (p.copies, p.state // 2)
+    both = (2,) if p.bidirectional else ()
+    own = {
+        "log_dt": Parameter((width,), decay=False, group="ssm"),
+        "log_A_real": Parameter(pairs, decay=False, group="ssm"),
+        "A_imag": Parameter(pairs, decay=False, group="ssm"),
+        "B": Parameter((*pairs, 2), decay=False, group="ssm"),
+        "C": Parameter((*both, width, p.state // 2, 2)),
+    }
+    return own | {"D": Parameter((width,))} if p.skip else own
+
+
+def state(p: CoreParams, inputs: Streams, output: StreamType) -> dict[str, State]:
+    """One state per channel, the real parts before the imaginary ones; none where the core runs both ways."""
+    return {} if p.bidirectional else {"x": State((inputs[0].width, p.state))}
+
+
+def cost(p: CoreParams, width: int, length: int, strategy: str, one_step: float) -> Cost:
+    """Of a system whose powers are free; `one_step` is the work of x -> A x for one channel."""
+    n, log = p.state, math.log2(max(2, 2 * length))
+    ways = 2 if p.bidirectional else 1
+    if strategy == "recurrent":
+        return Cost(ways * width * length * (one_step + 4 * n), ways * width * length * 3 * n)
+    if strategy == "scan":
+        chunks = -(-length // CHUNK)
+        products = width * length * (2 * CHUNK + 4 * n) + width * chunks * one_step
+        return Cost(ways * products, ways * width * (2 * length + 2 * chunks * n))
+    # A real transform of 2 L points is 5 L log2(2 L): one of the input, one back, and one of each kernel.
+    transforms = 5 * length * log * 3 + 6 * length
+    return Cost(width * (transforms + ways * 2 * n * length), width * 6 * length)

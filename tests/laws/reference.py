@@ -1,0 +1,33 @@
+"""The slow meaning of a graph: node by node, each by its own reference where it has one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from smrdsl.runtime.model import CompiledModel
+
+
+def evaluate(model: CompiledModel, u: Tensor) -> Tensor:
+    """The output of a model for a sequence, without fx, passes' strategies or the layers' fast paths."""
+    values: dict[str, Tensor] = {model.graph.input: u}
+    tensors = dict(model.named_parameters())
+    for key, node, inputs in model.graph:
+        if key in values:
+            continue
+        layer = model.get_submodule(key)
+        arguments = [values[i] for i in inputs]
+        if node.shares:
+            arguments.append(tensors[f"{node.shares}.weight"])
+        slow = node.op.load_reference()
+        values[key] = slow(layer, *arguments) if slow else layer(*arguments)
+    return values[model.graph.output]
+
+
+def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    """Equal up to a tolerance relative to the largest value."""
+    assert a.shape == b.shape, (a.shape, b.shape)
+    if a.numel() == 0:
+        return True
+    scale = max(1.0, float(b.abs().max()))
+    return bool(torch.isfinite(a).all()) and float((a - b).abs().max()) <= tolerance * scale
