@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)   ## compile specs/quickstart.smr, draw it, train it on digits, stream through it
-	$(BIN)/python -m specs.demo
+	$(BIN)/python specs/demo.py
 
 test: $(READY)   ## lint, then the test suite
 	$(BIN)/ruff check .

@@ -16,6 +16,8 @@ FONT = "Helvetica,Arial,sans-serif"
 SIZE = 12.0
 POINTS = 72.0
 """In an inch."""
+BOLD = 1.12
+"""How much wider a line is in bold, as names are in SVG."""
 LEAST = 1.5
 """Inches that a box is wide at least, so that the titles of frames stand beside the line that enters them."""
 
@@ -66,7 +68,7 @@ def _box(g: graphviz.Digraph, box: Box) -> None:
         return
     ink = INKS[box.ink]
     lines = (box.title, *box.details)
-    inches = max(width(line, SIZE) for line in lines) / POINTS + 0.28
+    inches = max(BOLD * width(box.title, SIZE), *(width(line, SIZE) for line in lines)) / POINTS + 0.28
     if box.shape != "join":
         look = {"width": f"{max(inches, LEAST):.2f}", "peripheries": "2" if box.shape == "part" else "1"}
     elif len(box.title) == 1:

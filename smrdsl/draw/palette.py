@@ -24,20 +24,20 @@ PAGE = "#ffffff"
 TITLE = "#1a2230"
 QUIET = "#566173"
 FLOW = "#3d4858"
-BYPASS = "#8d97a5"
+BYPASS = "#828c9a"
 FRAME = Ink("#f5f7f9", "#c9d1da", QUIET)
 INNER_FRAME = Ink("#ffffff", "#c9d1da", QUIET)
 
 INKS = {
     "input": Ink("#28364a", "#28364a", "#ffffff"),
     "ssm": Ink("#cde3f4", "#0a62a0"),
-    "smr": Ink("#fcd9c4", "#c04a06"),
-    "mixer": Ink("#f2dbeb", "#a04483"),
-    "norm": Ink("#f6f0c2", "#857600"),
+    "smr": Ink("#fbc9a8", "#b03a00"),
+    "mixer": Ink("#efcfe4", "#8d2f70"),
+    "norm": Ink("#f8f2c6", "#968600"),
     "act": Ink("#cdeee2", "#00775a"),
     "join": Ink("#ffffff", "#3d4858"),
     "part": Ink("#e4e9ef", "#3d4858"),
-    "other": Ink("#ffffff", "#6b7787"),
+    "other": Ink("#ffffff", "#778292"),
 }
 """What a box is -> its colours. A core is a mixer too; the first of this order counts."""
 

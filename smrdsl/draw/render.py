@@ -19,16 +19,16 @@ from smrdsl.graph.show import to_json
 LEVELS = ("op", "block")
 FORMS = ("svg", "png", "pdf", "dot", "mmd", "json")
 LARGEST = {"svg": 1700, "png": 1700, "pdf": 1700, "mmd": 500}
-"""Lines that a form can bear: the time of a layout grows with their cube (1,600 take 4 s, 3,200 take 50 s), and
+"""Lines that a form can bear: the time of a layout grows with their cube (1,600 take 4 s, 3,200 take 50), and
 Mermaid itself refuses more."""
 
 
 def render(graph: Graph, path: str | Path, level: str = "op") -> Path:
     """Write a picture, whole or not at all, and give its path.
 
-    Level `op` shows every operation; `block` shows equal layers once, and a component as one box. A model with
-    more than the form can bear has its equal layers folded at level `op` too. Raises `SmrError` where the level
-    or ending is none, the picture would be too large, or Graphviz is missing; `OSError` where the file cannot be
+    Level `op` shows every operation; `block` shows equal layers once, and a component as one box. Where that is
+    more than the form can bear, equal layers are folded at level `op` too. Raises `SmrError` where the level or
+    ending is none, the picture would be too large, or Graphviz is missing; `OSError` where no file can be
     written.
     """
     path = Path(path)

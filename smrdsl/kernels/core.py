@@ -31,7 +31,10 @@ from smrdsl.kernels.system import System
 from smrdsl.kernels.transition import Transition
 
 Gap = float | Tensor
-RUN = {"conv": convolve_from, "scan": scan, "recurrent": recur}
+BLOCK = 1 << 19
+"""Elements of the inputs, or of the state matrices, that are worked on at once on a CPU: what fits in its cache."""
+NARROWEST = 32
+"""Channels of the narrowest block."""
 
 
 @dataclass(frozen=True)
@@ -104,26 +107,46 @@ def in_precision(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+def block_width(core: Core, u: Tensor) -> int:
+    """How many channels of u (B, L, H) are worked on at once."""
+    batch, length, channels = u.shape
+    if u.device.type != "cpu" or not (known(batch) and known(length)):
+        return channels
+    matrix = 0 if core.diagonal else 2 * core.c.shape[-1] ** 2
+    return min(channels, max(NARROWEST, BLOCK // max(1, batch * length, matrix)))
+
+
 def _convolve(core: Core, u: Tensor, rate: Gap | None) -> Tensor:
-    """Both directions by one transform, or the one there is."""
-    ahead = core.system(rate, u.dtype)
+    """From the zero state: both directions by one transform, or the one there is."""
+    width = block_width(core, u)
+    blocks = zip(core.system(rate, u.dtype).split(width), u.split(width, 2), strict=True)
     if core.back is None:
-        return convolve(ahead, u)
-    return convolve_both(ahead, replace(ahead, c=core.back.to(u.dtype), d=None), u)
+        return torch.cat([convolve(system, v) for system, v in blocks], 2)
+    rows = zip(blocks, core.back.to(u.dtype).split(width), strict=True)
+    return torch.cat([convolve_both(system, replace(system, c=c, d=None), v) for (system, v), c in rows], 2)
 
 
 def _run(
     core: Core, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """One direction, from the state x: the outputs and the state after them."""
-    if dt is None:
-        return RUN[strategy if known(u.shape[1]) else "conv"](core.system(rate, u.dtype), u, x)
+    if dt is not None:
+        return _run_varying(core, strategy, u, x, wide(dt) if rate is None else wide(dt) * rate)
+    if strategy == "recurrent" and known(u.shape[1]):
+        return recur(core.system(rate, u.dtype), u, x)
+    width, run = block_width(core, u), scan if strategy == "scan" and known(u.shape[1]) else convolve_from
+    blocks = zip(core.system(rate, u.dtype).split(width), u.split(width, 2), x.split(width, 1), strict=True)
+    outputs, states = zip(*(run(*block) for block in blocks), strict=True)
+    return torch.cat(outputs, 2), torch.cat(states, 1)
+
+
+def _run_varying(core: Core, strategy: str, u: Tensor, x: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:
+    """The same with gaps (B, L)."""
 
     def discretise(gap: Tensor) -> tuple[Transition, Tensor]:
         a, b = core.sampled(gap[:, None])
         return a.to(u.dtype), b.to(u.dtype)
 
-    gaps = wide(dt) if rate is None else wide(dt) * rate
     run = scan_varying if strategy == "scan" and core.diagonal else recur_varying
     y, after = run(discretise, core.c.to(u.dtype), u, gaps, x)
     return y if core.d is None else y + u * core.d.to(u.dtype), after

@@ -71,7 +71,7 @@ def low_rank_bilinear(lam: Pair, p: Pair, b: Pair, d: Tensor) -> tuple[LowRank, 
     small = scale * (q @ left.mT) + torch.eye(q.shape[-2], dtype=q.dtype, device=q.device)
     left = 2 * scale * torch.linalg.solve(small.mT, left)
     a = LowRank(Diagonal(2 * solved.same - 1, 2 * solved.cross), left, right)
-    b_real = real(b)
+    b_real = real(b).expand(*half.shape[:2], -1)
     return a, half * (a.apply(b_real) + b_real)
 
 

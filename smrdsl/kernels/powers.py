@@ -38,6 +38,10 @@ class Powers:
     def __init__(self, a: Transition) -> None:
         self._squares = [a]
 
+    def split(self, width: int) -> list[Powers]:
+        """Those of blocks of `width` channels."""
+        return [Powers(a) for a in self._squares[0].split(width)]
+
     def square(self, k: int, dtype: torch.dtype, transposed: bool = False) -> Transition:
         """A^(2^k), or its transpose."""
         while len(self._squares) <= k:
@@ -69,13 +73,14 @@ class Powers:
         return x
 
     def _spread(self, x: Tensor, count: int, first: int, transposed: bool) -> Tensor:
-        """The same where A^j is diagonal: the numbers (G^T)^i times the vectors G^j x, in one pass."""
+        """The same where A^j is diagonal: the numbers G^(i 2^log) times the vectors G^j x, in one pass."""
+        channels, vectors, states = x.shape
         log = count.bit_length() // 2
         inner = self.orbit(x, 1 << log, first, transposed)
-        states = x.shape[2]
-        one = (torch.arange(states, device=x.device) < states // 2).to(x.dtype).expand(x.shape[0], 1, states)
+        one = (torch.arange(states, device=x.device) < states // 2).to(x.dtype).expand(channels, 1, states)
         numbers = self.orbit(one, (count + (1 << log) - 1) >> log, first + log, transposed)
-        return Diagonal.each(numbers, inner)[:, : count * x.shape[1]]
+        spread = Diagonal.from_vectors(numbers.unsqueeze(2)).apply(inner.unsqueeze(1))
+        return spread.flatten(1, 2)[:, : count * vectors]
 
     def fold(self, z: Tensor, first: int) -> Tensor:
         """sum_i G^(M - 1 - i) z_i: (H, m, M, N) -> (H, m, N)."""

@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smrdsl.kernels.convolution import block_width
 from smrdsl.kernels.system import System, kernel
 from smrdsl.kernels.transition import Diagonal, Transition
 
@@ -37,19 +36,16 @@ def scan(system: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     log = 7 if length >= LONG else 6
     size = min(length, 1 << log)
     inside, from_state, newest_last = chunk_maps(system, size)
-    width = block_width(u)
-    chunks = [cut(block, size) for block in u.split(width, 2)]
+    chunks = cut(u, size)
     before = x.transpose(0, 1).unsqueeze(2)
     if length > size:
-        left = torch.cat([c @ v for c, v in zip(chunks, newest_last.split(width), strict=True)])
-        before = carry(system.powers.square(log, u.dtype), by_chunk(left, batch), x.transpose(0, 1))
-    states = before.flatten(1, 2).split(width)
-    blocks = zip(chunks, inside.split(width), states, from_state.split(width), strict=True)
-    y = torch.cat([join((c @ k).baddbmm_(s, w), batch) for c, k, s, w in blocks], 2)
+        left = by_chunk(chunks @ newest_last, batch)
+        before = carry(system.powers.square(log, u.dtype), left, x.transpose(0, 1))
+    y = (chunks @ inside).baddbmm_(before.flatten(1, 2), from_state)
     rest = length - (before.shape[2] - 1) * size
     tail = u[:, length - rest :].permute(2, 0, 1) @ newest_last[:, size - rest :]
     x = system.powers.advance(before[:, :, -1], rest) + tail
-    return y[:, :length], x.transpose(0, 1)
+    return join(y, batch)[:, :length], x.transpose(0, 1)
 
 
 def chunk_maps(system: System, size: int) -> tuple[Tensor, Tensor, Tensor]:

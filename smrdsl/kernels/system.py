@@ -35,6 +35,13 @@ class System:
         """A in the precision of the stream."""
         return self.powers.square(0, self.b.dtype)
 
+    def split(self, width: int) -> list[System]:
+        """The systems of blocks of `width` channels."""
+        powers = self.powers.split(width)
+        skips = self.d.split(width) if self.d is not None else [None] * len(powers)
+        parts = zip(powers, self.b.split(width), self.c.split(width), skips, strict=True)
+        return [System(*part) for part in parts]
+
 
 def tiling(length: int) -> tuple[int, int]:
     """(log2 T, number of tiles)."""

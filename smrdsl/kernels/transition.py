@@ -97,8 +97,7 @@ class Diagonal:
         )
 
     def squared(self) -> Diagonal:
-        square = self.after(self)
-        return Diagonal(flush(square.same), flush(square.cross))
+        return self.after(self)
 
     def transposed(self) -> Diagonal:
         return Diagonal(self.same, -self.cross)
@@ -126,7 +125,7 @@ class Dense:
         return self.apply(x) + z
 
     def squared(self) -> Dense:
-        return Dense(flush(self.matrix @ self.matrix))
+        return Dense(self.matrix @ self.matrix)
 
     def transposed(self) -> Dense:
         return Dense(self.matrix.mT)
@@ -149,7 +148,7 @@ class LowRank:
     def apply(self, x: Tensor) -> Tensor:
         if self.left.shape[1] == 1:
             left, right = self.left.squeeze(1), self.right.squeeze(1)
-            return torch.baddbmm(self.diagonal.apply(x), x @ right.mT, left, alpha=-1)
+            return self.diagonal.apply(x).baddbmm_(x @ right.mT, left, alpha=-1)
         along = (self.right * x.unsqueeze(-2)).sum(-1, keepdim=True)
         return self.diagonal.apply(x) - (along * self.left).sum(-2)
 
@@ -161,7 +160,7 @@ class LowRank:
         if 2 * DENSE_FROM * self.left.shape[-2] > self.left.shape[-1]:
             return self.dense().squared()
         left, right = self.left.squeeze(1), self.right.squeeze(1)
-        turned = self.diagonal.apply(left) - (left @ right.mT).mT @ left
+        turned = self.diagonal.apply(left) - (left @ right.mT) @ left
         across = self.diagonal.transposed().apply(right)
         return LowRank(
             self.diagonal.squared(),

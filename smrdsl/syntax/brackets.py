@@ -1,8 +1,8 @@
 """brackets: which bracket closes which, before the parser runs (E0103, E0107).
 
-The parser then meets tokens whose brackets always match: where a closing bracket is missing, one without extent is put
-in at the last place where it could stand, and the ones too many are marked. So a forgotten `}` costs one diagnostic and
-not the rest of the file.
+The parser then meets tokens whose brackets always match: where a closing bracket is missing, one
+without extent is put in at the last place where it could stand, and the ones too many are marked.
+So a forgotten `}` costs one diagnostic and not the rest of the file.
 """
 
 from __future__ import annotations
@@ -54,14 +54,22 @@ class View(NamedTuple):
     """A closing bracket of another kind stands for the right one; else it is one too many."""
 
 
-VIEWS = (View(swapped=False), View(), View(True, False, False), View(True), View(True, True, False), View(True, True))
+VIEWS = (
+    View(swapped=False),
+    View(),
+    View(True, False, False),
+    View(True),
+    View(True, True, False),
+    View(True, True),
+)
 
 
 def match_brackets(tokens: list[Token], flaws: set[int], in_file: bool) -> Brackets:
     """Match the brackets; where they do not match, as the view does that finds the fewest mistakes.
 
-    A `}` that is missing, or one too many, is not noticed before the end of the text, if not by the items of the file
-    (`in_file`) or by the indentation. So of views that find equally many mistakes the last one is taken.
+    A `}` that is missing, or one too many, is not noticed before the end of the text, if not by the
+    items of the file (`in_file`) or by the indentation. So of views that find equally many mistakes
+    the last one is taken.
     """
     best = _Matcher(tokens, flaws, View()).run()
     if not 0 < best.faults <= MOST_ERRORS:
@@ -115,7 +123,8 @@ class _Matcher:
         if self.view.by_indent and token.text == "}" and token.first:
             self.give_up(self.indented_like(indent))
         level = self.nearest(opener)
-        if level is None and self.view.swapped and self.open and token.text != "}" and self.text(-1) != "{":
+        swapped = level is None and self.view.swapped and self.open
+        if swapped and token.text != "}" and self.text(-1) != "{":
             self.out.wrong[len(self.out.tokens)] = token
             self.give_up(len(self.open) - 1)
             return False
@@ -128,7 +137,7 @@ class _Matcher:
         return True
 
     def item_at(self, place: int) -> bool:
-        """Whether what is given at a place can follow an item of a file, or is one too many itself."""
+        """Whether what is given at a place can follow an item, or is one too many itself."""
         token = self.given[place]
         return token.type == END or token.text in ("let", "}", *ITEMS)
 
@@ -136,7 +145,10 @@ class _Matcher:
         return self.out.tokens[self.open[level]].text
 
     def nearest(self, opener: str) -> int | None:
-        """The innermost open bracket of a kind. A round or square one does not reach out of its block."""
+        """The innermost open bracket of a kind.
+
+        A round or square one does not reach out of its block.
+        """
         for level in reversed(range(len(self.open))):
             if self.text(level) == opener:
                 return level
@@ -145,7 +157,7 @@ class _Matcher:
         return None
 
     def indented_like(self, indent: int) -> int:
-        """How many brackets are open up to the block whose line is indented as the `}`; all if there is none."""
+        """How many brackets are open up to the block that is indented as the `}`, else all."""
         for level in reversed(range(len(self.open))):
             if self.text(level) == "{" and self.indents[level] == indent:
                 return level + 1
@@ -163,4 +175,3 @@ class _Matcher:
             out.closer[opening] = len(out.tokens)
             out.missing[len(out.tokens)] = opening
             out.tokens.append(Token(type_, text, end, end, False, reading))
-

@@ -1,6 +1,8 @@
-"""build: the tree's nodes, made while the parser finds them. One method for each rule of the grammar.
+"""build: the tree's nodes, made while the parser finds them. One method for each rule of the
+grammar.
 
-Tokens keep their places in a rule, so a method's parameters read like its rule; a part that is not there is None.
+Tokens keep their places in a rule, so a method's parameters read like its rule; a part that is not
+there is None.
 """
 
 from __future__ import annotations
@@ -79,7 +81,9 @@ class Build(Transformer):
     def block(self, opening: Token, *parts: tree.Statement | Token) -> tree.Block:
         statements, span, _ = listed(opening, parts)
         if not statements and opening.reading.sound(span):
-            fix = Fix("write `skip` for a block that does nothing", span, "{ skip }")
+            end = opening.reading.span(span.end - 1, span.end - 1)
+            skip = " skip " if span.end - span.start == 2 else "skip "
+            fix = Fix("write `skip` for a block that does nothing", end, skip)
             opening.reading.error("E0105", "this block is empty", span, fix=fix)
         return tree.Block(statements, span=span)
 

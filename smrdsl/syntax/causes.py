@@ -1,7 +1,7 @@
 """causes: what to say about a token that does not fit (E0101, E0104).
 
-`CAUSES` is a table of the mistakes that people make most; each row looks at a `Clash` and says what is wrong, or None.
-Where none knows the mistake, the parser itself says what it expects.
+`CAUSES` is a table of the mistakes that people make most; each row looks at a `Clash` and says what
+is wrong, or None. Where none knows the mistake, the parser itself says what it expects.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KINDS = {"NAME": "a name", "NUMBER": "a number", "TEXT": "a string", END: "the e
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """A token that does not fit: the tokens before and after it, what would fit, and the change that mends it."""
+    """A token that does not fit, with those before and after it, and what would fit or mend it."""
 
     before: tuple[Token, ...]
     found: Token
@@ -93,8 +93,7 @@ def chained(clash: Clash) -> Finding | None:
 def other_language(clash: Clash) -> Finding | None:
     """`else if`, `elif`, `if`."""
     if clash.found.text == "if" and clash.meant("replace") == "when":
-        message = "`else if` is written `else when`" if clash.before[-1:] and clash.before[-1].text == "else" else ""
-        return replaced(clash, message or "`if` is written `when`", "when")
+        return replaced(clash, "`if` is written `when`", "when")
     for token in reversed(clash.before):
         if token.text in ("if", "elif", "elseif", "elsif") and clash.in_block:
             ours = "when" if token.text == "if" else "else when"
@@ -120,17 +119,18 @@ def reserved(clash: Clash) -> Finding | None:
 
 def equals_step(clash: Clash) -> Finding | None:
     """`x = ...` where a statement starts."""
-    name = clash.previous
-    if clash.found.text != "=" or name is None or name.type != "NAME" or not clash.in_block:
+    name, found, after = clash.previous, clash.found, clash.after
+    if found.text != "=" or name is None or name.type != "NAME" or not clash.in_block:
         return None
-    message = "`=` names nothing here: a stream is named by `x := flow`, a step by `x: step`, a value by `let x = value`"
-    if clash.after and clash.after.type in ("NUMBER", "TEXT"):
-        start = name.span.start
-        fix = Fix("write `let`", Span(name.span.source, start, start), "let ")
-        return Finding(message, clash.found.span, fix)
-    if clash.after and clash.after.text == "it":
-        return replaced(clash, message, ":=")
-    return Finding(message, clash.found.span)
+    step = clash.before[-2] if len(clash.before) > 1 else None
+    if step and step.type == "NAME" and not name.first:
+        message = f"arguments stand in parentheses: `{step.text}({name.text}=...)`"
+        return Finding(message, found.span)
+    message = "`=` names nothing here: write `x := flow`, `label: step` or `let x = value`"
+    if after and after.type in ("NUMBER", "TEXT"):
+        start = Span(name.span.source, name.start, name.start)
+        return Finding(message, found.span, Fix("write `let`", start, "let "))
+    return replaced(clash, message, ":=") if after and after.text == "it" else Finding(message, found.span)
 
 
 def equals(clash: Clash) -> Finding | None:
@@ -159,7 +159,7 @@ def bare_flow(clash: Clash) -> Finding | None:
     of_it = before is not None and before.text == "it" and ":=" in clash.accepts
     if sign not in OPERATORS or not (of_it or (clash.in_block and not clash.in_value)):
         return None
-    message = f"`{sign}` stands in a flow, and a flow goes somewhere: write `it := ...`, or `x := ...` to give it a name"
+    message = f"`{sign}` makes a flow, and a flow needs a place: write `it := ...` or `name := ...`"
     return Finding(message, clash.found.span)
 
 
@@ -252,7 +252,10 @@ def named(token: Token) -> str:
 
 
 def expected(accepts: frozenset[str]) -> str:
-    """What may stand here, in words: `a name`, `a value or `)``. Operators are told only where nothing else may."""
+    """What may stand here, in words:
+
+    `a name`, `a value or `)``. Operators are told only where nothing else may.
+    """
     words, rest = [], set(accepts)
     if rest >= STATEMENTS:
         words.append("a step")

@@ -1,9 +1,11 @@
 """doc: texts with places where they may be broken, and how they are set in lines of 100 columns.
 
-A doc is a string, a tuple of docs, or one of the classes below. A `Group` stands on one line if it fits there, and else
-all its lines are broken; a group inside it then has its own chance. Comments take part, since they end their line.
+A doc is a string, a tuple of docs, or one of the classes below. A `Group` stands on one line if it
+fits there, and else all its lines are broken; a group inside it then has its own chance. Comments
+take part, since they end their line.
 
-Method: the pretty printer of Wadler, "A prettier printer", 2003, in the form with a stack in place of laziness.
+Method: the pretty printer of Wadler, "A prettier printer", 2003, in the form with a stack in place
+of laziness.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ CLINGS = (",", " {", "")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line end where the group is broken, else `flat`. A hard one breaks its group; `blank` leaves a line free."""
+    """A line end where the group is broken, else `flat`.
+
+    A hard one breaks its group; `blank` leaves a line free.
+    """
 
     flat: str = " "
     hard: bool = False
@@ -39,7 +44,10 @@ class IfBroken:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A comment, at the end of the line or, if `own`, on a line of its own. It breaks its groups."""
+    """A comment, at the end of the line or, if `own`, on a line of its own.
+
+    It breaks its groups.
+    """
 
     text: str
     own: bool
@@ -86,7 +94,7 @@ def breaks(doc: Doc) -> bool:
 
 
 Work = list[tuple[int, bool, Doc]]
-"""What is still to be set: the indentation, whether lines are broken, the doc; the next one last."""
+"""What is still to be set, the next one last: indentation, whether lines are broken, doc."""
 
 
 def render(doc: Doc) -> str:

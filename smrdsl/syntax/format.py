@@ -1,8 +1,9 @@
 """format: a text to its canonical form, for `smrdsl fmt`.
 
-The tree gives the words and the order, the author's text what the tree does not say: how numbers and strings are spelt,
-which blocks stand on one line, where a line was left free, and the comments. The meaning never changes: the text that
-comes out has an equal tree, and formatting it again changes nothing.
+The tree gives the words and the order, the author's text what the tree does not say: how numbers
+and strings are spelt, which blocks stand on one line, where a line was left free, and the comments.
+The meaning never changes: the text that comes out has an equal tree, and formatting it again
+changes nothing.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""The grammar: finds `grammars/smr.lark` and makes the LALR parser and the table of its tokens from it.
+"""The grammar: finds `grammars/smr.lark` and makes the LALR parser and the table of its tokens from
+it.
 
-The table calls a word or sign by its text (`repeat`, `:=`) and the other tokens NAME, NUMBER and TEXT, so that nothing
-else in this room knows how Lark numbers them. Building the parser takes about 0.1 s, as long as all the rest of a
-check; Lark therefore keeps it in the user's own cache folder, under a hash of the grammar, and builds it anew wherever
-that file cannot be had.
+The table calls a word or sign by its text (`repeat`, `:=`) and the other tokens NAME, NUMBER and
+TEXT, so that nothing else in this room knows how Lark numbers them. Building the parser takes about
+0.1 s, as long as all the rest of a check; Lark therefore keeps it in the user's own cache folder,
+under a hash of the grammar, and builds it anew wherever that file cannot be had.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ END = "$END"
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """The parser, and its tokens: `terminals` by text, `texts` by Lark's name, `patterns` of those without a text."""
+    """The parser, and its tokens:
+
+    `terminals` by text, `texts` by Lark's name, `patterns` of those without a text.
+    """
 
     lark: Lark
     terminals: dict[str, str]
@@ -60,7 +64,7 @@ def grammar() -> Grammar:
 
 
 def grammar_text(name: str = "smr.lark") -> str:
-    """The text of a grammar: from inside the package (a wheel), else from the checkout (an editable install)."""
+    """The text of a grammar: inside the package (a wheel), else in the checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "grammars" / name
     path = inside if inside.is_file() else package.parent / "grammars" / name
@@ -68,7 +72,7 @@ def grammar_text(name: str = "smr.lark") -> str:
 
 
 def _cache_file() -> str | None:
-    """Where the built parser is kept: a folder of this user's that nobody else can write to, else nowhere."""
+    """Where the built parser is kept: where this user alone can write, else nowhere."""
     root = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
     folder = Path(root).expanduser() / "smrdsl"
     try:
@@ -76,5 +80,6 @@ def _cache_file() -> str | None:
         status = folder.stat()
     except (OSError, RuntimeError):
         return None
-    own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
-    return str(folder / "grammar.cache") if own and not status.st_mode & 0o022 else None
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
+        return None
+    return str(folder / "grammar.cache")

@@ -1,4 +1,4 @@
-"""layout: what a printer asks about the text that a tree comes from, and the answers where there is none."""
+"""layout: what a printer asks about the text behind a tree, and the answers where there is none."""
 
 from __future__ import annotations
 
@@ -36,13 +36,15 @@ class Layout(Protocol):
 
 
 class Plain:
-    """The layout of a tree that has no text: nothing stands on one line, and there are no comments."""
+    """Of a tree that has no text: nothing stands on one line, and there are no comments."""
 
     def comments(self, offset: int) -> Sequence[Comment]:
         return ()
 
     def literal(self, node: tree.Number | tree.Text) -> str:
-        return json.dumps(node.value, ensure_ascii=False) if isinstance(node, tree.Text) else repr(node.value)
+        if isinstance(node, tree.Text):
+            return json.dumps(node.value, ensure_ascii=False)
+        return repr(node.value)
 
     def on_one_line(self, span: Span) -> bool:
         return False

@@ -25,7 +25,7 @@ class Flaw:
 
 
 def number_flaw(text: str, good: re.Pattern[str]) -> Flaw | None:
-    """What is wrong with a piece that starts as a number does; `good` is the grammar's pattern of a number."""
+    """What is wrong with a piece that starts as a number; `good` is the grammar's pattern."""
     if len(text) > LONGEST_NUMBER:
         message = f"this number has {len(text):,} characters, and {LONGEST_NUMBER} is the most"
         return Flaw(0, len(text), message)
@@ -54,20 +54,20 @@ def _misspelt(text: str) -> tuple[str, str | None]:
         return "`_` stands alone between two digits", meant
     if re.fullmatch(r"[0-9._]+", text):
         return "it has more than one point", None
-    return "a name cannot start with a digit, and white space separates a number from a name", None
+    return "and a name does not start with a digit", None
 
 
 def text_flaw(text: str, good: re.Pattern[str]) -> Flaw | None:
-    """What is wrong with a piece that starts with a double quote; `good` is the grammar's pattern of a string."""
+    """What is wrong with a piece that starts as a string; `good` is the grammar's pattern."""
     if good.fullmatch(text):
-        if "\\u" in text and any(0xD800 <= ord(c) <= 0xDFFF for c in json.loads(text, strict=False)):
-            return Flaw(0, len(text), "this string holds one half of a surrogate pair")
-        return None
+        halved = "\\u" in text and any(0xD800 <= ord(c) <= 0xDFFF for c in json.loads(text, strict=False))
+        return Flaw(0, len(text), "this string holds half of a surrogate pair") if halved else None
     for match in ESCAPE.finditer(text):
         if match["bad"] is not None:
-            message = f"`{match[0]}` is no escape: a string knows those of JSON, as `\\n` and `\\u00e9`"
+            message = f"`{match[0]}` is no escape: a string has those of JSON, as `\\n`, `\\u00e9`"
             return Flaw(*match.span(), message, "write `\\\\` for a backslash", "\\" + match[0])
-    return Flaw(0, len(text), "this string does not end on its line", 'add the closing `"`', text + '"')
+    message = "this string does not end on its line"
+    return Flaw(0, len(text), message, 'put in the closing `"`', text + '"')
 
 
 def text_meant(text: str) -> str:

@@ -14,12 +14,15 @@ from lark.exceptions import UnexpectedToken
 from lark.parsers.lalr_analysis import Shift
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-from smrdsl.syntax.parts import TooDeep
 from smrdsl.syntax.grammar import END, Grammar, grammar
+from smrdsl.syntax.parts import TooDeep
 from smrdsl.syntax.tokens import Token
 
 DEEPEST_STACK = 3_000
-"""Of states. The limits on brackets and operators keep every right text far below; `2**2**2...` would not end."""
+"""Of states.
+
+The limits on brackets and operators keep every right text far below; `2**2**2...` would not end.
+"""
 
 
 class Machine:
@@ -30,7 +33,10 @@ class Machine:
         self.parser: InteractiveParser = self.grammar.parser(start)
 
     def feed(self, token: Token) -> object:
-        """Take a token; the result is what the text stands for, after END. Raises UnexpectedToken and TooDeep."""
+        """Take a token; the result is what the text stands for, after END.
+
+        Raises UnexpectedToken and TooDeep.
+        """
         state = self.parser.parser_state
         if len(state.state_stack) > DEEPEST_STACK:
             raise TooDeep(token.span)
@@ -56,7 +62,7 @@ class Machine:
         return count
 
     def unwind(self) -> None:
-        """Forget what was begun, back to the place in the innermost block where a statement or an item may start."""
+        """Forget what was begun, back to where a statement of the innermost block, or an item, may start."""
         state = self.parser.parser_state
         starts = _statement_states()
         while state.state_stack[-1] not in starts:
@@ -71,7 +77,7 @@ class Machine:
 
 @cache
 def _statement_states() -> frozenset[int]:
-    """The parser's states in which a statement, or an item of a file, may start: those that take a `let` as it is."""
+    """The states in which a statement or an item may start: those that take a `let` as it is."""
     let = grammar().terminals["let"]
     states = grammar().parser("file").parser_state.parse_conf.states
     return frozenset(s for s, actions in states.items() if actions.get(let, (None,))[0] is Shift)

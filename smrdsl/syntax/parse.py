@@ -1,7 +1,8 @@
 """parse: text to tree, with every mistake of the text in one run.
 
-The text is cut into tokens (`scan`), its brackets are matched (`brackets`), and the tokens are fed to the parser one by
-one (`run`). Nothing here recurs, so no text is too deep for it, and time and memory are linear in the text.
+The text is cut into tokens (`scan`), its brackets are matched (`brackets`), and the tokens are fed
+to the parser one by one (`run`). Nothing here recurs, so no text is too deep for it, and time and
+memory are linear in the text.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def parse_steps(source: Source, report: Report, limit: int = LARGEST) -> tree.Bl
     statements = read("steps", source, report, limit)
     span = Span(source, 0, len(source.text))
     if statements == ():
-        report.error("E0105", "there is no step here", span, fix=Fix("write `skip` for a step that does nothing"))
+        fix = Fix("write `skip` for a step that does nothing")
+        report.error("E0105", "there is no step here", span, fix=fix)
     return tree.Block(statements, span=span) if statements else None
 
 
@@ -44,13 +46,14 @@ def read(start: str, source: Source, report: Report, limit: int) -> tuple | None
         return None
     with _garbage_kept():
         scanned = scan(reading)
-        found = Run(start, reading, match_brackets(scanned.tokens, scanned.flaws, start == "file")).run()
+        brackets = match_brackets(scanned.tokens, scanned.flaws, in_file=start == "file")
+        found = Run(start, reading, brackets).run()
     return None if reading.failed else found
 
 
 @contextmanager
 def _garbage_kept() -> Iterator[None]:
-    """No garbage collection meanwhile: there is none, and looking for it among all the new nodes doubles the time."""
+    """No garbage collection: there is none, and to look for it among the new nodes doubles the time."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -70,5 +73,6 @@ def _readable(reading: Reading, limit: int) -> bool:
         reading.error("E0102", message, reading.span(flaw.start, flaw.end))
         return False
     if size > limit:
-        reading.error("E0701", f"the text has {size:,} bytes, and {limit:,} is the most", reading.span(0, 0))
+        message = f"the text has {size:,} bytes, and {limit:,} is the most"
+        reading.error("E0701", message, reading.span(0, 0))
     return size <= limit

@@ -1,7 +1,8 @@
-"""parts: what the parser's values carry beside the tree's nodes, and the two mistakes that only this shows.
+"""parts: what the parser's values carry beside the tree's nodes, and the two mistakes that only
+this shows.
 
-Those are arithmetic beside `|>` without parentheses (E0106), since a tree has no parentheses, and operators nested too
-deeply (E0107), found before anyone has to walk the tree.
+Those are arithmetic beside `|>` without parentheses (E0106), since a tree has no parentheses, and
+operators nested too deeply (E0107), found before anyone has to walk the tree.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ class TooDeep(Exception):
 
 
 class Part(NamedTuple):
-    """An expression, with what its tree does not say. `span` takes in its own parentheses, if it is `grouped`."""
+    """An expression, with what its tree does not say.
+
+    `span` takes in its own parentheses, if it is `grouped`.
+    """
 
     node: tree.Expression
     span: Span
@@ -85,7 +89,7 @@ def deeper(span: Span, *depths: int) -> int:
 
 
 def listed(opening: Token, parts: tuple) -> Many:
-    """What stands behind an opening bracket, up to the closing one; commas and what is not there are left out."""
+    """What stands behind an opening bracket up to the closing one, without commas."""
     found = [p for p in parts if p is not None and not isinstance(p, Token)]
     depths = [p.depth for p in found if isinstance(p, Part | Given)]
     nodes = tuple(p.node if isinstance(p, Part | Given) else p for p in found)

@@ -1,8 +1,9 @@
 """repair: the smallest change after which the text goes on to fit.
 
-Every change of one token is tried on a copy of the parser, with the tokens that follow: closing a bracket that is closed
-nowhere, writing the token differently, putting one in, leaving it out. The one after which most of the following tokens
-fit is taken. It is used to read on, and to say what is wrong; the user's text is never guessed at.
+Every change of one token is tried on a copy of the parser, with the tokens that follow: closing a
+bracket that is closed nowhere, writing the token differently, putting one in, leaving it out. The
+one after which most of the following tokens fit is taken. It is used to read on, and to say what is
+wrong; the user's text is never guessed at.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from smrdsl.syntax.tokens import Token
 
 AHEAD = 6
 """How many tokens after a change are tried."""
-ENOUGH = 3
-"""How many of them must fit, unless the change is a bold one."""
+ALL = AHEAD + 1
+"""Stands for all of them, which may be fewer at the end of the text."""
 
 EQUALS = {"=": (":=", ":"), ":=": ("=", ":"), ":": ("=", ":="), "==": ("=",)}
 """Signs that are taken for one another."""
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 OPERATORS = frozenset([*COMPARISONS, *"+ - * / // % ** and or |> ..".split()])
 # What to try to put in first, where several would do.
-FIRST = (",", "NAME", "NUMBER", "TEXT", "=", ":=", "{")
+FIRST = (",", "NAME", "NUMBER", "TEXT", "=", ":=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,8 @@ class Repair:
     places: tuple[int, ...] = ()
     """Of the closing brackets of `close`."""
 
-    @property
-    def bold(self) -> bool:
-        """Whether all that follows must fit, because the change says much about what was meant."""
-        return self.kind == "drop" or (self.kind == "insert" and self.tokens[0].text.isidentifier())
+    needs: int = 3
+    """How many of the following tokens must fit: more, the more the change says about what was meant."""
 
 
 def find_repair(
@@ -54,8 +53,8 @@ def find_repair(
 ) -> Repair | None:
     """The best change at the first token of `ahead`, None if none is good.
 
-    `ahead` has places and tokens; `unclosed` and `closers`, innermost first, the places and tokens of the closing
-    brackets that were put in and could stand here already.
+    `ahead` has places and tokens; `unclosed` and `closers`, innermost first, the places and tokens
+    of the closing brackets that were put in and could stand here already.
     """
     best, most = None, 0
     for repair in _candidates(accepts, ahead[0][1], unclosed, closers):
@@ -63,8 +62,8 @@ def find_repair(
         rest = rest[1:] if repair.kind in ("replace", "drop") else rest
         rest = rest[:AHEAD]
         fits = machine.fits([*repair.tokens, *rest]) - len(repair.tokens)
-        score = fits if fits < len(rest) else AHEAD + 1
-        if score > most and score >= (AHEAD + 1 if repair.bold else ENOUGH):
+        score = fits if fits < len(rest) else ALL
+        if score > most and score >= repair.needs:
             best, most = repair, score
     return best
 
@@ -78,12 +77,18 @@ def _candidates(
     plain = found.text not in CLOSERS and found.text not in OPENERS and found.type != END
     for text in _confused(accepts, found) if plain else ():
         if text in accepts:
-            yield Repair("replace", (stand_in(text, found, found.end),))
+            # A reserved word where a step may start is rather the rest of a broken statement than a name.
+            needs = 3 if text != "NAME" else ALL if "repeat" in accepts else 1
+            yield Repair("replace", (stand_in(text, found, found.end),), needs=needs)
+    first = [text for text in FIRST if text in accepts]
     others = sorted(accepts - set(FIRST) - set(CLOSERS) - set(OPENERS) - {END})
-    for text in [*(t for t in FIRST if t in accepts), *others]:
-        yield Repair("insert", (stand_in(text, found, found.start),))
+    # A block is opened at the end of a line, if it was forgotten.
+    block = ["{"] if "{" in accepts else []
+    for text in [*block, *first, *others] if found.first else [*first, *others, *block]:
+        needs = ALL if text.islower() else 3
+        yield Repair("insert", (stand_in(text, found, found.start),), needs=needs)
     if plain and found.text not in OPERATORS:
-        yield Repair("drop")
+        yield Repair("drop", needs=ALL)
 
 
 def _confused(accepts: frozenset[str], found: Token) -> Iterator[str]:
@@ -94,8 +99,8 @@ def _confused(accepts: frozenset[str], found: Token) -> Iterator[str]:
     if found.type == "NAME":
         if found.text == "if":
             yield "when"
-        near = nearest(found.text, sorted(text for text in accepts if text.isidentifier() and text.islower()))
-        if near:
+        words = sorted(text for text in accepts if text.isidentifier() and text.islower())
+        if near := nearest(found.text, words):
             yield near
     elif found.text.isidentifier():
         yield "NAME"

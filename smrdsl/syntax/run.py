@@ -1,7 +1,8 @@
 """run: the parser on its way through the tokens of a text.
 
-Where a token does not fit, `causes` says what is wrong, once, and `repair` finds a small change after which the parser
-goes on; where there is none, the statement is given up and the parser goes on with the next.
+Where a token does not fit, `causes` says what is wrong, once, and `repair` finds a small change
+after which the parser goes on; where there is none, the statement is given up and the parser goes
+on with the next.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Sequence
 from lark.exceptions import UnexpectedToken
 
 from smrdsl.core.errors import Fix, Related
-from smrdsl.core.source import Span
 from smrdsl.syntax.brackets import CLOSERS, DEEPEST, ITEMS, OPENERS, Brackets
 from smrdsl.syntax.causes import STATEMENTS, Clash, explain
 from smrdsl.syntax.grammar import END
@@ -96,7 +96,7 @@ class Run:
         return True
 
     def stray(self, token: Token) -> None:
-        """Report a closing bracket that is one too many; a round one goes with a mistake before it on its line."""
+        """Report a bracket that closes nothing; one of a list goes with a mistake before it on its line."""
         line = self.reading.source.starts[token.span.line - 1]
         if token.text == "}" or self.reading.sound(self.reading.span(line, token.start)):
             fix = Fix("take it out", token.span, "")
@@ -114,7 +114,7 @@ class Run:
             self.close(places)
 
     def unclosed(self, places: Sequence[int]) -> None:
-        """Report that these closing brackets, which were put in, are missing in front of the token that comes next."""
+        """Report that these closing brackets, which were put in, are missing before the next token."""
         end = self.tokens[self.at - 1].end
         openers = [self.tokens[self.brackets.missing[place]] for place in places]
         related = tuple(Related(f"the `{opener.text}` is here", opener.span) for opener in openers)
@@ -125,12 +125,17 @@ class Run:
             self.reading.error("E0103", message, wrong.span, related=related, fix=fix)
             return
         text = "".join(self.tokens[place].text for place in places)
-        message = f"`{openers[0].text}` is not closed" if len(places) == 1 else f"`{text}` is missing here"
+        single = len(places) == 1
+        message = f"`{openers[0].text}` is not closed" if single else f"`{text}` is missing here"
         place = self.reading.span(end, end)
-        self.reading.error("E0103", message, place, related=related, fix=Fix(f"put in `{text}`", place, text))
+        fix = Fix(f"put in `{text}`", place, text)
+        self.reading.error("E0103", message, place, related=related, fix=fix)
 
     def close(self, places: Sequence[int]) -> None:
-        """Close brackets whose closing ones were put in. One that cannot be closed yet is given up, as is what is in it."""
+        """Close brackets whose closing ones were put in.
+
+        One that cannot be closed yet is given up, as is what is in it.
+        """
         for place in places:
             self.done.add(place)
             if self.brackets.missing[place] not in self.open:
@@ -147,7 +152,7 @@ class Run:
     # --- tokens that do not fit
 
     def mend(self, token: Token) -> None:
-        """Report a token that does not fit, unless its neighbour was reported, and make the parser ready to go on."""
+        """Report a token that does not fit, unless that is known, and make the parser ready to go on."""
         if self.owed and (token.type == END or token.text in ITEMS):
             self.pay()
             return
@@ -194,7 +199,7 @@ class Run:
         self.reading.error(finding.code, finding.message, finding.span, fix=finding.fix)
 
     def unclosed_here(self) -> list[int]:
-        """The closing brackets that were put in further on and could stand here, innermost first."""
+        """The closing brackets that were put in further on and might stand here, innermost first."""
         places = []
         for opening in reversed(self.open):
             place = self.brackets.closer.get(opening)
@@ -242,7 +247,10 @@ class Run:
         return "{" if opening == PUT_IN else self.tokens[opening].text
 
     def skip(self) -> None:
-        """Go on at the next statement or item. A block that comes before is entered, as one of some step."""
+        """Go on at the next statement or item.
+
+        A block that comes before is entered, as one of some step.
+        """
         refused = self.at
         self.unwind()
         items = self.machine.between_items
@@ -263,7 +271,7 @@ class Run:
             self.at += 1
 
     def resumes(self, token: Token, items: bool) -> bool:
-        """Whether reading can go on at a token: at the end of the block, or where a statement or item starts."""
+        """Whether reading can go on at a token: the end of the block, the start of a statement or item."""
         if token.type == END or self.at == self.brackets.too_deep:
             return True
         if token.text == "}":

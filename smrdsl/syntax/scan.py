@@ -1,8 +1,10 @@
-"""scan: a text to its tokens and comments, with the mistakes that single characters make (E0102, E0108).
+"""scan: a text to its tokens and comments, with the mistakes that single characters make (E0102,
+E0108).
 
-One regular expression cuts the text into pieces, in one pass, so that the time is linear in any text. A piece is cut
-somewhat too large on purpose: `12abc` is one bad number, not a number and a name. A piece that is wrong is reported and
-then stands for a good token of its kind, or is dropped where it has none, so that the parser has nothing to add.
+One regular expression cuts the text into pieces, in one pass, so that the time is linear in any
+text. A piece is cut somewhat too large on purpose: `12abc` is one bad number, not a number and a
+name. A piece that is wrong is reported and then stands for a good token of its kind, or is dropped
+where it has none, so that the parser has nothing to add.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from smrdsl.syntax.grammar import END, grammar
 from smrdsl.syntax.literals import number_flaw, text_flaw, text_meant
 from smrdsl.syntax.tokens import Comment, Reading, Token
 
-# Signs of other languages, and ours for them. No right text holds one: `a - > b` is never right, `a < -b` is.
+# Signs of other languages, and ours for them. No right text holds one.
 FOREIGN = {
     **{"&&": "and", "||": "or", "!": "not", "^": "**", "…": ".."},
     **{"\u2212": "-", "\u2013": "-", "×": "*", "÷": "/", "≤": "<=", "≥": ">=", "≠": "!="},
@@ -34,7 +36,7 @@ USELESS = {
 }
 NESTING = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 HOPELESS = 1_000
-"""More opening than closing brackets, or the other way round: beyond the limits on depth and on mistakes together."""
+"""As many more opening than closing brackets, or fewer, break the limits on depth or on mistakes."""
 FLAWS = {"NUMBER": number_flaw, "TEXT": text_flaw}
 STAND_INS = {"NAME": "_", "NUMBER": "1", "TEXT": '""'}
 # Words that Python reserves and that are written otherwise here.
@@ -45,8 +47,8 @@ PYTHON = {"True": "true", "False": "false", "None": "none"}
 class Scan:
     """The tokens, the last of them END, and the comments.
 
-    `flaws` are places of tokens that stand for something else, or behind something that was dropped: what the parser
-    would say of them was said already.
+    `flaws` are places of tokens that stand for something else, or behind something that was
+    dropped: what the parser would say of them was said already.
     """
 
     tokens: list[Token] = field(default_factory=list)
@@ -71,7 +73,8 @@ def pieces() -> re.Pattern[str]:
         "comment": r"#[^\n]*",
         "junk": rf".(?:[ \t]*[^\s\w{re.escape(starts)}])*",
     }
-    return re.compile("|".join(f"(?P<{name}>{choice})" for name, choice in choices.items()), re.DOTALL)
+    named = (f"(?P<{name}>{choice})" for name, choice in choices.items())
+    return re.compile("|".join(named), re.DOTALL)
 
 
 def _any_of(texts: Iterable[str]) -> str:
@@ -118,7 +121,8 @@ def scan(reading: Reading) -> Scan:
 def _unclosed_length(piece: str, before: list[Token]) -> int:
     """How long a string was meant to be that does not end on its line.
 
-    A path or message goes on to the brackets and commas that end the line; any other string to the first of them.
+    A path or message goes on to the brackets and commas that end the line; any other string to the
+    first of them.
     """
     for token in reversed(before):
         if token.text in ("import", "require"):
@@ -129,7 +133,7 @@ def _unclosed_length(piece: str, before: list[Token]) -> int:
 
 
 def _checked(out: Scan, terminal: str, piece: str, start: int, reading: Reading) -> tuple[str, str]:
-    """A number or string; where it has a flaw, which is reported, another of its kind stands in for it."""
+    """A number or string; if it has a flaw, that is reported, and another stands in for it."""
     flaw = FLAWS[terminal](piece, grammar().patterns[terminal])
     if flaw is None:
         return terminal, piece
@@ -141,7 +145,7 @@ def _checked(out: Scan, terminal: str, piece: str, start: int, reading: Reading)
 
 
 def _foreign(reading: Reading, kind: str | None, piece: str, start: int) -> str | None:
-    """Report a piece that the language does not have; what is written here for it, or None where it is dropped."""
+    """Report a piece that is not ours; what is written here for it, or None where it is dropped."""
     span = reading.span(start, start + len(piece))
     if kind == "quoted":
         meant = text_meant(piece)
@@ -150,7 +154,7 @@ def _foreign(reading: Reading, kind: str | None, piece: str, start: int) -> str 
         return meant
     if ours := FOREIGN.get(piece) or PYTHON.get(piece):
         code = "E0101" if piece in PYTHON else "E0102"
-        fix = Fix(f"write `{ours}`", span, ours if piece in PYTHON or not ours.isalpha() else f" {ours} ")
+        fix = Fix(f"write `{ours}`", span, f" {ours} " if ours in ("and", "or", "not") else ours)
         reading.error(code, f"`{piece}` is written `{ours}` here", span, fix=fix)
         return ours
     if kind == "word":

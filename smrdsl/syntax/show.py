@@ -9,7 +9,7 @@ from smrdsl.syntax.values import Values
 
 
 def show(node: tree.Node) -> str:
-    """The canonical text of a file, block, statement, expression or a part of one; only a file ends its last line."""
+    """The canonical text of any node of a tree; only that of a file ends its last line."""
     text = render(Printer(Plain()).node(node))
     return text if isinstance(node, tree.File) else text.removesuffix("\n")
 
@@ -44,10 +44,14 @@ class Printer:
 
     # --- rows
 
-    def gap(self, offset: int, *, flat: str = "", first: bool, apart: bool = False, last: bool = False) -> list[Doc]:
-        """What stands before a row at an offset: comments, the line end, and a blank line where the author left any.
+    def gap(
+        self, offset: int, *, flat: str = "", first: bool, apart: bool = False, last: bool = False
+    ) -> list[Doc]:
+        """What stands before a row at an offset: comments, the line end, and a blank line where the
+        author left any.
 
-        In front of the `first` row there is none, between rows that stand `apart` one at least. `last` is the end.
+        In front of the `first` row there is none, between rows that stand `apart` one at least.
+        `last` is the end.
         """
         comments = list(self.layout.comments(offset))
         docs: list[Doc] = []
@@ -67,14 +71,16 @@ class Printer:
         docs: list[Doc] = []
         before = None
         for item in node.items:
-            apart = before is not None and any(isinstance(i, tree.Component | tree.Model) for i in (before, item))
+            apart = before is not None and any(
+                isinstance(i, tree.Component | tree.Model) for i in (before, item)
+            )
             docs += [*self.gap(item.span.start, first=before is None, apart=apart), self.item(item)]
             before = item
         docs += self.gap(node.span.end, first=before is None, last=True)
         return tuple(docs[1:])
 
     def block(self, node: tree.Block) -> Doc:
-        """A block with the space before it: on one line if it was written so, else a line for each statement."""
+        """A block with the space before it, on one line if it was written so."""
         rows: list[Doc] = []
         for place, statement in enumerate(node.statements):
             flat = "  " if place else " "
@@ -155,7 +161,7 @@ class Printer:
         return (label, callee, arguments, self.block(node.body) if node.body else "")
 
     def when(self, node: tree.When) -> Doc:
-        """All arms on one line if they were written so, else each where the one before has its end."""
+        """All arms on one line if they were written so, else each where the one before ends."""
         docs: list[Doc] = [self.label(node.label), self.arm(node.arms[0])]
         for arm in node.arms[1:]:
             trailing, own = self.values.boundary(arm.span.start)

@@ -1,4 +1,4 @@
-"""Token and Reading: a piece of a text, and one run through that text with the mistakes found in it."""
+"""tokens: the pieces of a text, and a run through it with the mistakes found."""
 
 from __future__ import annotations
 
@@ -48,12 +48,15 @@ class Reading:
             self._report.error("E0101", rest, span)
 
     def sound(self, span: Span) -> bool:
-        """Whether no mistake was found in that part, so that what the parser made of it is what was written."""
+        """Whether no mistake was found in that part, so that the parser saw what was written."""
         return not any(span.start <= place <= span.end for place in self._places)
 
 
 class Token(NamedTuple):
-    """A piece of the text. `type` is the grammar's name for it, `first` says whether it starts its line."""
+    """A piece of the text.
+
+    `type` is the grammar's name for it, `first` says whether it starts its line.
+    """
 
     type: str
     text: str

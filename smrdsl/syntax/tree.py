@@ -1,7 +1,8 @@
 """The syntax tree of a `.smr` file: one frozen class for each rule of the grammar.
 
-`span` is where a node was written; it takes no part in comparing, so that two texts with the same meaning have equal
-trees. Every class is final. Statements stand in blocks, expressions everywhere else.
+`span` is where a node was written; it takes no part in comparing, so that two texts with the same
+meaning have equal trees. Every class is final. Statements stand in blocks, expressions everywhere
+else.
 """
 
 from __future__ import annotations
@@ -122,15 +123,16 @@ class Call(Node):
 
 @dataclass(frozen=True, slots=True)
 class Pipe(Node):
-    """`flow |> op(...)`. The grammar allows any expression on the right; the checker wants a name or a call."""
+    """`flow |> op(...)`.
+
+    The grammar allows any expression on the right; the checker wants a name or a call.
+    """
 
     stream: Expression
     target: Expression
 
 
-Expression = (
-    Number | Text | Constant | Name | Dotted | It | Listing | Range | Unary | Binary | Call | Pipe
-)
+Expression = Number | Text | Constant | Name | Dotted | It | Listing | Range | Unary | Binary | Call | Pipe
 
 
 # --- statements
@@ -301,7 +303,10 @@ class Component(Node):
 
 @dataclass(frozen=True, slots=True)
 class Model(Node):
-    """`model name(parameters) extends base(arguments) { ... }`; no parameter list is None, an empty one is ()."""
+    """`model name(parameters) extends base(arguments) { ... }`
+
+    No parameter list is None, an empty one is (); without a base they mean the same, and are None.
+    """
 
     name: Name
     parameters: tuple[Parameter, ...] | None

@@ -1,7 +1,8 @@
-"""values: expressions and lists in brackets as docs, with the parentheses that they need and no others.
+"""values: expressions and lists in brackets as docs, with the parentheses that they need and no
+others.
 
-Comments go with what they stand in front of. The first of several may end the line before; the others, having no line to
-end, stand on their own.
+Comments go with what they stand in front of. The first of several may end the line before; the
+others, having no line to end, stand on their own.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Values:
     # --- comments
 
     def boundary(self, offset: int) -> tuple[Doc, tuple[Doc, ...]]:
-        """The comments in front of an offset: the one that ends the line before, and those on lines of their own."""
+        """The comments in front of an offset: one that ends the line before, and those on own lines."""
         comments = self.layout.comments(offset)
         trailing = [Note(c.text, own=False) for c in comments[:1] if not c.own]
         return tuple(trailing), tuple(Note(c.text, own=True) for c in comments[len(trailing) :])
@@ -62,7 +63,7 @@ class Values:
     def bracket(
         self, opening: str, items: Sequence[Any], doc: Callable[[Any], Doc], closing: str, end: int
     ) -> Doc:
-        """Items between brackets, all on one line or each on its own; the closing one is at `end`."""
+        """Items in brackets, all on one line or each on its own; the closing one is at `end`."""
         rows: list[Doc] = []
         for place, item in enumerate(items):
             trailing, own = self.boundary(item.span.start)
@@ -99,7 +100,7 @@ class Values:
             case tree.Name() | tree.Dotted():
                 return self.name(node)
             case tree.Listing():
-                return self.leaf_of_list(node)
+                return self.listing(node)
             case tree.Range():
                 return (self.value(node.low), "..", self.value(node.high))
             case tree.Call():
@@ -112,10 +113,11 @@ class Values:
             case tree.Pipe():
                 return self.pipe(node)
 
-    def leaf_of_list(self, node: tree.Listing) -> Doc:
+    def listing(self, node: tree.Listing) -> Doc:
         if not node.items:
             return self.leaf(node, "[]")
-        return (*self.boundary(node.span.start), self.bracket("[", node.items, self.value, "]", node.span.end - 1))
+        comments = self.boundary(node.span.start)
+        return (*comments, self.bracket("[", node.items, self.value, "]", node.span.end - 1))
 
     def binary(self, node: tree.Binary) -> Doc:
         level = binding(node)

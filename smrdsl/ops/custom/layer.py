@@ -55,7 +55,7 @@ def empty(stream: StreamType, batch: int, length: int | None) -> Tensor:
 def stream_type(name: str, first: Any, second: Any) -> StreamType:
     """The type of what the two trials left."""
     axes = dict(zip(zip(*TRIALS, strict=True), ("B", "L"), strict=True))
-    shapes = [
+    shapes: list[tuple[int, ...]] = [
         tuple(y.shape) if isinstance(y, Tensor) and y.is_floating_point() else () for y in (first, second)
     ]
     leading = tuple(axes.get(pair) for pair in zip(shapes[0][:-1], shapes[1][:-1], strict=False))

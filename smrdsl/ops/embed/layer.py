@@ -30,8 +30,8 @@ class Embed(nn.Module):
         assert inputs[0].vocab is not None
         self.vocab, self.width, self.kind = inputs[0].vocab, p.width, p.positions
         self.weight = nn.Parameter(torch.empty(self.vocab, p.width))
-        learned = p.max_length is not None and p.positions == "learned"
-        self.positions = nn.Parameter(torch.empty(p.max_length, p.width)) if learned else None
+        rows = p.max_length if p.positions == "learned" else None
+        self.positions = None if rows is None else nn.Parameter(torch.empty(rows, p.width))
 
     def reset_parameters(self, draw: Draw) -> None:
         fill_normal(self.weight, STD, draw("weight"))
