@@ -21,7 +21,7 @@ import smrdsl
 
 SPEC = Path("specs/quickstart.smr")
 PACKAGE = Path("build/quickstart")
-EPOCHS, BATCH, LEARNING_RATE = 12, 50, 5e-3
+EPOCHS, BATCH, LEARNING_RATE = 8, 50, 5e-3
 STREAMED = 100
 
 STREAM = """
@@ -80,6 +80,7 @@ def stream_elsewhere(u: Tensor) -> Tensor:
 
 
 def main() -> None:
+    torch.set_num_threads(1)  # the model is small, and two threads on a busy machine wait for each other
     u, labels, test_u, test_labels = digits()
     print(f"compiling {SPEC} for sequences of {u.shape[1]} samples")
     model = smrdsl.compile(SPEC, length=u.shape[1], batch=BATCH, mode="train", seed=0)

@@ -106,7 +106,7 @@ def footing(costs: list[Row], folded: bool) -> str:
         "needs, of the batch",
     ]
     if folded:
-        notes.append("(x 4): the sum of 4 equal layers, of which one is shown below it")
+        notes.append("(x N): the sum of N equal layers, of which one is shown below it")
     return "\n".join(notes)
 
 

@@ -90,5 +90,5 @@ def _tooltip(g: Graph, key: str, node: Node) -> list[str]:
         lines.append(f"shares the weight of {node.shares}")
     kept = ", ".join(f"{name} {s.shape}" for name, s in g.state(key).items())
     if kept:
-        lines.append(f"state: {kept}")
+        lines.append(f"state: {kept}".replace("'T'", "T"))
     return [*lines, f"{node.location}: {node.location.text}"]

@@ -5,6 +5,8 @@ Boxes are sized here, so the layout does not depend on the fonts of the machine.
 
 from __future__ import annotations
 
+import html
+
 import graphviz
 
 from smrdsl.draw.boxes import Box
@@ -33,17 +35,18 @@ EDGE = {
     "color": FLOW, "fontname": FONT, "fontsize": "10", "fontcolor": QUIET, "arrowsize": "0.6",
     "penwidth": "1.2", "weight": "300",
 }  # fmt: skip
+PAPER = {"fontname": FONT, "fontsize": "12", "fontcolor": QUIET, "pencolor": "transparent", "margin": "12"}
 CLUSTER = {"style": "filled,rounded", "fontname": FONT, "fontsize": "11", "margin": "12"}
 
 
 def dot(scene: Scene) -> str:
     """The scene as DOT text."""
+    name = escape(scene.title)
     g = graphviz.Digraph(scene.title, graph_attr=GRAPH, node_attr=NODE, edge_attr=EDGE)
-    g.attr(label=left(f"\N{NO-BREAK SPACE}{scene.title}"), tooltip=escape(scene.title))
-    with g.subgraph(name="cluster_") as page:
-        page.attr(label=left(*scene.subtitle), fontname=FONT, fontsize="12", fontcolor=QUIET,
-                  pencolor="transparent", margin="12", tooltip=escape(scene.title))  # fmt: skip
-        _fill(page, scene.root, 0)
+    g.attr(label=left(f"\N{NO-BREAK SPACE}{scene.title}"), tooltip=name)
+    page = graphviz.Digraph("cluster_", graph_attr=PAPER | {"label": left(*scene.subtitle), "tooltip": name})
+    _fill(page, scene.root, 0)
+    g.subgraph(page)
     for line in scene.lines:
         _line(g, line)
     return g.source
@@ -53,13 +56,22 @@ def _fill(g: graphviz.Digraph, frame: Frame, depth: int) -> None:
     for item in frame.items:
         if isinstance(item, Box):
             _box(g, item)
-            continue
-        ink, many = INNER_FRAME if depth % 2 else FRAME, item.copies > 1
-        title = left(item.title, f"× {item.copies}") if many else left(item.title)
-        look = CLUSTER | {"penwidth": "2" if many else "1", "tooltip": escape(item.key)}
-        with g.subgraph(name=f"cluster_{item.key}") as inner:
-            inner.attr(label=title, fillcolor=ink.fill, pencolor=ink.line, fontcolor=ink.text, **look)
+        else:
+            inner = graphviz.Digraph(f"cluster_{item.key}", graph_attr=_frame(item, depth))
             _fill(inner, item, depth + 1)
+            g.subgraph(inner)
+
+
+def _frame(frame: Frame, depth: int) -> dict[str, str]:
+    ink, many = INNER_FRAME if depth % 2 else FRAME, frame.copies > 1
+    look = {
+        "fillcolor": ink.fill,
+        "pencolor": ink.line,
+        "fontcolor": ink.text,
+        "penwidth": "2" if many else "1",
+    }
+    title = left(frame.title, f"× {frame.copies}") if many else left(frame.title)
+    return CLUSTER | look | {"label": title, "tooltip": escape(frame.key)}
 
 
 def _box(g: graphviz.Digraph, box: Box) -> None:
@@ -97,4 +109,4 @@ def left(*lines: str) -> str:
 
 def escape(text: str) -> str:
     """Text that Graphviz shows as it is: no escapes, no entities, no markup."""
-    return graphviz.escape(text.replace("&", "&amp;"))
+    return html.escape(text, quote=False).replace("\\", "\\\\")

@@ -54,7 +54,7 @@ def _in_process(dot: str, form: str) -> bytes:
         graph.graph_attr["dpi"] = DENSITY[form]
     try:
         with _messages_filtered():
-            return graph.draw(format=form, prog="dot")
+            return graph.draw(format=form, prog="dot") or b""
     except ValueError as error:
         raise SmrError(f"Graphviz cannot draw this: {error}") from None
 

@@ -26,8 +26,8 @@ Mermaid itself refuses more."""
 def render(graph: Graph, path: str | Path, level: str = "op") -> Path:
     """Write a picture, whole or not at all, and give its path.
 
-    Level `op` shows every operation; `block` shows equal layers once, and a component as one box. Where that is
-    more than the form can bear, equal layers are folded at level `op` too. Raises `SmrError` where the level or
+    Level `op` shows every operation; `block` shows equal layers once, and a component as one box. Where the
+    form cannot bear so much, equal layers are folded at level `op` too. Raises `SmrError` where the level or
     ending is none, the picture would be too large, or Graphviz is missing; `OSError` where no file can be
     written.
     """

@@ -2,7 +2,7 @@
 
 torch's complex exponential is a hundred times slower on a CPU than a real one, and a power for every channel, state and
 time does not fit in memory; so none is ever taken. The squares A, A^2, A^4, ... are few and small: they are squared in
-wide precision and used in that of the model, so that A^j has passed through no more than log2 j roundings.
+wide precision and used in that of the model, so that A^j passes through few roundings.
 
 A length may be a symbol, in a graph that is exported for any length. Then every bit of an exponent is looked at, and
 none decides a shape.
@@ -11,7 +11,6 @@ none decides a shape.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from smrdsl.kernels.transition import Diagonal, Transition
@@ -19,7 +18,7 @@ from smrdsl.kernels.transition import Diagonal, Transition
 UNKNOWN_BITS = 24
 """Bits of a length that is not known."""
 SHORT = 8
-"""Orbits up to here are doubled; longer ones of a diagonal A are made of two short ones."""
+"""Orbits up to here are doubled. Longer ones go on in strides of it: squares of a matrix cost more than its products."""
 
 
 def wide(x: Tensor) -> Tensor:
@@ -66,14 +65,17 @@ class Powers:
             return self._raise(x.repeat(1, count, 1), exponents, first, transposed)
         if count > SHORT and isinstance(self._squares[0], Diagonal):
             return self._spread(x, count, first, transposed)
+        while have < min(count, SHORT):
+            x = torch.cat([x, self.square(first, x.dtype, transposed).apply(x)], 1)
+            first, have = first + 1, 2 * have
+        parts = [x]
         while have < count:
-            more = min(have, count - have)
-            grown = self.square(first, x.dtype, transposed).apply(x[:, : more * vectors])
-            x, have, first = torch.cat([x, grown], 1), have + more, first + 1
-        return x
+            parts.append(self.square(first, x.dtype, transposed).apply(parts[-1]))
+            have += SHORT
+        return torch.cat(parts, 1)[:, : count * vectors]
 
     def _spread(self, x: Tensor, count: int, first: int, transposed: bool) -> Tensor:
-        """The same where A^j is diagonal: the numbers G^(i 2^log) times the vectors G^j x, in one pass."""
+        """The same where A is diagonal: the numbers G^(i 2^log) times the vectors G^j x, in one pass."""
         channels, vectors, states = x.shape
         log = count.bit_length() // 2
         inner = self.orbit(x, 1 << log, first, transposed)
@@ -84,17 +86,14 @@ class Powers:
 
     def fold(self, z: Tensor, first: int) -> Tensor:
         """sum_i G^(M - 1 - i) z_i: (H, m, M, N) -> (H, m, N)."""
-        channels, vectors, count, states = z.shape
-        if not known(count):
-            exponents = torch.arange(count - 1, -1, -1, device=z.device).repeat(vectors)
+        if not known(z.shape[2]):
+            exponents = torch.arange(z.shape[2] - 1, -1, -1, device=z.device).repeat(z.shape[1])
             return self._raise(z.flatten(1, 2), exponents, first).view(z.shape).sum(2)
-        while count > 1:
-            if count % 2:
-                z, count = F.pad(z, (0, 0, 1, 0)), count + 1
-            older = z[:, :, 0::2].reshape(channels, -1, states)
-            older = self.square(first, z.dtype).apply(older)
-            z, count, first = z[:, :, 1::2] + older.view(channels, vectors, -1, states), count // 2, first + 1
-        return z[:, :, 0]
+        a, parts = self.square(first, z.dtype), z.unbind(2)
+        total = parts[0]
+        for part in parts[1:]:
+            total = a.next(total, part)
+        return total
 
     def _raise(self, x: Tensor, exponents: Tensor, first: int = 0, transposed: bool = False) -> Tensor:
         """G^exponents[i] x_i for each vector, (H, m, N)."""

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smrdsl.kernels.system import System, kernel
+from smrdsl.kernels.system import System, with_skip
 from smrdsl.kernels.transition import Diagonal, Transition
 
 LONG = 2048
@@ -51,9 +51,10 @@ def scan(system: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 def chunk_maps(system: System, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """Toeplitz(k) (H, T, T), W (H, N, T) and V (H, T, N), T = size."""
     columns = system.powers.orbit(system.b, size)
-    row = system.powers.square(0, columns.dtype, transposed=True).apply(system.c)
+    k = with_skip((columns @ system.c.mT).squeeze(2), system.d)
+    row = system.powers.square(0, k.dtype, transposed=True).apply(system.c)
     rows = system.powers.orbit(row, size, transposed=True)
-    return toeplitz(kernel(system, size)), rows.mT, columns.flip(1)
+    return toeplitz(k), rows.mT, columns.flip(1)
 
 
 def toeplitz(k: Tensor) -> Tensor:

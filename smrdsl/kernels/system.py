@@ -54,10 +54,12 @@ def kernel(system: System, length: int) -> Tensor:
     log, tiles = tiling(length)
     columns = system.powers.orbit(system.b, 1 << log)
     rows = system.powers.orbit(system.c, tiles, first=log, transposed=True)
-    k = (rows @ columns.mT).flatten(1)[:, :length]
-    if system.d is None:
-        return k
-    return torch.cat([k[:, :1] + system.d[:, None], k[:, 1:]], 1)
+    return with_skip((rows @ columns.mT).flatten(1)[:, :length], system.d)
+
+
+def with_skip(k: Tensor, d: Tensor | None) -> Tensor:
+    """A kernel (H, L) whose first entry takes over the skip."""
+    return k if d is None else torch.cat([k[:, :1] + d[:, None], k[:, 1:]], 1)
 
 
 def response(system: System, x: Tensor, length: int) -> Tensor:
@@ -74,9 +76,11 @@ def last_state(system: System, u: Tensor, x: Tensor) -> Tensor:
     """The state (B, H, N) after the inputs u (B, L, H) that follow the state x."""
     batch, length, channels = u.shape
     log, tiles = tiling(length)
-    # Zeros before the first input add nothing here, as x is taken along by itself.
-    u = F.pad(u, (0, 0, (tiles << log) - length, 0)).permute(2, 0, 1)
-    newest_last = system.powers.orbit(system.b, 1 << log).flip(1)
-    z = u.reshape(channels, batch * tiles, 1 << log) @ newest_last
-    inputs = system.powers.fold(z.view(channels, batch, tiles, -1), log)
-    return (inputs + system.powers.advance(x.transpose(0, 1), length)).transpose(0, 1)
+    size = 1 << log
+    missing = size * tiles - length
+    u = F.pad(u, (0, 0, missing, 0)).permute(2, 0, 1)
+    newest_last = system.powers.orbit(system.b, size).flip(1)
+    z = (u.reshape(channels, batch * tiles, size) @ newest_last).view(channels, batch, tiles, -1)
+    start = system.powers.advance(x.transpose(0, 1), size - missing)
+    z = torch.cat([z[:, :, :1] + start.unsqueeze(2), z[:, :, 1:]], 2)
+    return system.powers.fold(z, log).transpose(0, 1)

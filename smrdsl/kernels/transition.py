@@ -19,8 +19,8 @@ from torch import Tensor
 
 Pair = tuple[Tensor, Tensor]
 """Real and imaginary part."""
-DENSE_FROM = 8
-"""A square whose rank would be above N / DENSE_FROM is dense."""
+DENSE_ABOVE = 4
+"""A square whose rank is above N / DENSE_ABOVE is dense: beyond, its parts would cost more than the whole."""
 
 
 def swap(x: Tensor) -> Tensor:
@@ -156,22 +156,22 @@ class LowRank:
         return self.apply(x) + z
 
     def squared(self) -> Transition:
-        """Of twice the rank: (D - UV)^2 = D D - [D U - U (V U), U] [V, V D]; dense where that is not low any more."""
-        if 2 * DENSE_FROM * self.left.shape[-2] > self.left.shape[-1]:
-            return self.dense().squared()
+        """Of twice the rank, (D - UV)^2 = D D - [D U - U V U, U] [V, V D], and dense where that is not low any more."""
         left, right = self.left.squeeze(1), self.right.squeeze(1)
         turned = self.diagonal.apply(left) - (left @ right.mT) @ left
-        across = self.diagonal.transposed().apply(right)
-        return LowRank(
-            self.diagonal.squared(),
-            torch.cat([turned, left], 1).unsqueeze(1),
-            torch.cat([right, across], 1).unsqueeze(1),
-        )
+        left = torch.cat([turned, left], 1)
+        right = torch.cat([right, self.diagonal.transposed().apply(right)], 1)
+        square = LowRank(self.diagonal.squared(), left.unsqueeze(1), right.unsqueeze(1))
+        return square if DENSE_ABOVE * left.shape[1] <= left.shape[2] else square.dense()
 
     def dense(self) -> Dense:
-        size = self.left.shape[-1]
-        unit = torch.eye(size, dtype=self.left.dtype, device=self.left.device)
-        return Dense(self.apply(unit.expand(self.left.shape[0], size, size)).mT)
+        matrix = -(self.left.squeeze(1).mT @ self.right.squeeze(1))
+        half = matrix.shape[-1] // 2
+        above, below = self.diagonal.cross.squeeze(1).chunk(2, -1)
+        matrix.diagonal(dim1=1, dim2=2).add_(self.diagonal.same.squeeze(1))
+        matrix.diagonal(half, dim1=1, dim2=2).add_(above)
+        matrix.diagonal(-half, dim1=1, dim2=2).add_(below)
+        return Dense(matrix)
 
     def transposed(self) -> LowRank:
         return LowRank(self.diagonal.transposed(), self.right, self.left)

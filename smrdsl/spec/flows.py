@@ -111,14 +111,23 @@ class Flows:
         if op is None:
             return self.expander.lost()  # names.py reported it
         if len(op.streams) < 2 or op.structural:
-            shown = e.span.text if len(e.span.text) < 40 else f"{op.name}(...)"
-            return self._fail(f"`{op.name}` needs its stream: write `it |> {shown}`", e)
+            return self._fail(f"`{op.name}` needs its stream: write {self._piped(op.name, e)}", e)
         streams, rest = e.arguments[: len(op.streams)], e.arguments[len(op.streams) :]
         if len(streams) < len(op.streams) or any(a.name for a in streams):
             return self._fail(f"`{op.name}` takes the streams {', '.join(op.streams)} first", e)
         inputs: list[Stream | None] = [self.stream(a.value) for a in streams]
         evaluator = self.expander.evaluator(self.scope, self.unit, self.it)
         return self.expander.operator(e, op, evaluator, self.place, inputs, rest)
+
+    def _piped(self, op: str, e: tree.Call) -> str:
+        """How a call over one stream is written: `x |> op(...)`."""
+        first = e.arguments[0].value if e.arguments else None
+        scope = self.scope.find(first.id) if isinstance(first, tree.Name) else None
+        is_stream = scope is not None and isinstance(scope.names[first.id], Stream)  # type: ignore[union-attr]
+        stream = first.span.text if first and (is_stream or isinstance(first, tree.It)) else "it"
+        rest = e.arguments[1:] if stream != "it" or isinstance(first, tree.It) else e.arguments
+        inside = ", ".join(a.span.text for a in rest)
+        return f"`{stream} |> {op}({inside})`" if inside else f"`{stream} |> {op}`"
 
     def _negate(self, e: tree.Unary) -> Stream | int | float | None:
         value = self._operand(e.operand)

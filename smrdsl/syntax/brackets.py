@@ -18,6 +18,8 @@ OPENERS = {closer: opener for opener, closer in CLOSERS.items()}
 ITEMS = ("import", "component", "model")
 DEEPEST = 100
 """How deep brackets may be nested."""
+HOPELESS = 5 * MOST_ERRORS
+"""Of a text with more brackets that do not match, the rest is left out."""
 
 
 @dataclass(slots=True)
@@ -97,6 +99,9 @@ class _Matcher:
         out = self.out
         indent = 0
         for place, token in enumerate(self.given):
+            if out.faults > HOPELESS:
+                out.tokens.append(self.given[-1])
+                return out
             if place in self.given_flaws:
                 out.flaws.add(len(out.tokens))
             if token.first:

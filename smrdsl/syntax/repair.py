@@ -57,7 +57,8 @@ def find_repair(
     of the closing brackets that were put in and could stand here already.
     """
     best, most = None, 0
-    for repair in _candidates(accepts, ahead[0][1], unclosed, closers):
+    opens = len(ahead) > 1 and ahead[1][1].text == "{"
+    for repair in _candidates(accepts, ahead[0][1], opens, unclosed, closers):
         rest = [token for place, token in ahead if place not in repair.places]
         rest = rest[1:] if repair.kind in ("replace", "drop") else rest
         rest = rest[:AHEAD]
@@ -69,7 +70,7 @@ def find_repair(
 
 
 def _candidates(
-    accepts: frozenset[str], found: Token, unclosed: Sequence[int], closers: Sequence[Token]
+    accepts: frozenset[str], found: Token, opens: bool, unclosed: Sequence[int], closers: Sequence[Token]
 ) -> Iterator[Repair]:
     """The changes to try, the most likely first."""
     for count in range(1, len(unclosed) + 1):
@@ -80,12 +81,12 @@ def _candidates(
             # A reserved word where a step may start is rather the rest of a broken statement than a name.
             needs = 3 if text != "NAME" else ALL if "repeat" in accepts else 1
             yield Repair("replace", (stand_in(text, found, found.end),), needs=needs)
-    first = [text for text in FIRST if text in accepts]
+    signs = [text for text in FIRST if text in accepts]
     others = sorted(accepts - set(FIRST) - set(CLOSERS) - set(OPENERS) - {END})
-    # A block is opened at the end of a line, if it was forgotten.
     block = ["{"] if "{" in accepts else []
-    for text in [*block, *first, *others] if found.first else [*first, *others, *block]:
-        needs = ALL if text.islower() else 3
+    # A block that opens right behind is the one that was meant.
+    for text in [*signs, *others, *block] if opens else [*signs, *block, *others]:
+        needs = 1 if len(accepts) == 1 else ALL if text.islower() else 3
         yield Repair("insert", (stand_in(text, found, found.start),), needs=needs)
     if plain and found.text not in OPERATORS:
         yield Repair("drop", needs=ALL)

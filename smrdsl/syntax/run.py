@@ -18,9 +18,11 @@ from smrdsl.syntax.grammar import END
 from smrdsl.syntax.machine import Machine
 from smrdsl.syntax.parts import MOST_OPERATORS, TooDeep
 from smrdsl.syntax.repair import AHEAD, Repair, find_repair, stand_in
-from smrdsl.syntax.tokens import Reading, Token
+from smrdsl.syntax.tokens import MOST_ERRORS, Reading, Token
 
 PUT_IN = -1
+MOST_MENDS = 2 * MOST_ERRORS
+"""How many tokens may not fit, reported or not, before the rest of the text is left alone."""
 LOOK_BACK = 12
 """How many tokens before a mistake may tell what was meant."""
 
@@ -38,6 +40,8 @@ class Run:
         """Places of the brackets that are open; PUT_IN for a `{` that was put in."""
         self.owed = 0
         """How many `{` were put in whose `}` was not met."""
+        self.mends = 0
+        """How many tokens did not fit."""
         self.outside = False
         """Whether something outside all blocks was reported since the last item."""
         self.lost: set[int] = set()
@@ -49,7 +53,7 @@ class Run:
         """Feed all tokens. What comes out means something only if no mistake was found."""
         special = {*self.brackets.missing, *self.brackets.stray, self.brackets.too_deep}
         result: object = None
-        while self.at < len(self.tokens) and not self.reading.full:
+        while self.at < len(self.tokens) and not self.reading.full and self.mends < MOST_MENDS:
             token = self.tokens[self.at]
             if self.at in special and self.bracket(token):
                 continue
@@ -153,6 +157,7 @@ class Run:
 
     def mend(self, token: Token) -> None:
         """Report a token that does not fit, unless that is known, and make the parser ready to go on."""
+        self.mends += 1
         if self.owed and (token.type == END or token.text in ITEMS):
             self.pay()
             return

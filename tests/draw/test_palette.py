@@ -25,21 +25,28 @@ def linear(colour: str) -> list[float]:
 
 def contrast(one: str, other: str) -> float:
     """The ratio of luminances, WCAG 2.1."""
-    dark, light = sorted(sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear(x), strict=True)) for x in (one, other))
+    dark, light = sorted(
+        sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear(x), strict=True)) for x in (one, other)
+    )
     return (light + 0.05) / (dark + 0.05)
 
 
 def lab(rgb: list[float]) -> tuple[float, float, float]:
     """CIE L*a*b* of linear RGB, white D65."""
     rows = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
-    xyz = [sum(w * c for w, c in zip(row, rgb, strict=True)) / white for row, white in zip(rows, (0.9505, 1, 1.089), strict=True)]
+    xyz = [
+        sum(w * c for w, c in zip(row, rgb, strict=True)) / white
+        for row, white in zip(rows, (0.9505, 1, 1.089), strict=True)
+    ]
     x, y, z = (max(v, 0) ** (1 / 3) if v > 0.008856 else 7.787 * v + 16 / 116 for v in xyz)
     return 116 * y - 16, 500 * (x - y), 200 * (y - z)
 
 
 def difference(one: str, other: str, seen) -> float:
     """Distance of two colours in L*a*b*, as someone sees them; 2.3 can just be told apart."""
-    a, b = (lab([sum(w * c for w, c in zip(row, linear(x), strict=True)) for row in seen]) for x in (one, other))
+    a, b = (
+        lab([sum(w * c for w, c in zip(row, linear(x), strict=True)) for row in seen]) for x in (one, other)
+    )
     return sum((p - q) ** 2 for p, q in zip(a, b, strict=True)) ** 0.5
 
 

@@ -30,7 +30,10 @@ def frames(frame: Frame, depth: int = 0) -> list[str]:
     return [
         line
         for f in inner
-        for line in ("  " * depth + (f"{f.title} x {f.copies}" if f.copies > 1 else f.title), *frames(f, depth + 1))
+        for line in (
+            "  " * depth + (f"{f.title} x {f.copies}" if f.copies > 1 else f.title),
+            *frames(f, depth + 1),
+        )
     ]
 
 
@@ -88,7 +91,8 @@ def test_joins_have_signs():
     g = graph(TWO_WAYS)
     says = told(scene(g))
     assert [says[key][0] for key in ("flip", "bidirectional", "parallel")] == ["reverse", "concat", "+"]
-    s = scene(model("x := it  it := 2 * x - (x / 4) + 1  it := -it  residual(scale=0.5) { gelu }  gated(silu) { gelu }"))
+    arithmetic = "x := it  it := 2 * x - (x / 4) + 1  it := -it"
+    s = scene(model(arithmetic, "residual(scale=0.5) { gelu }  gated(silu) { gelu }"))
     says = told(s)
     assert [says[key][0] for key in ("scale", "scale_2", "sub", "shift", "neg", "residual", "gated")] == [
         "× 2", "× 0.25", "+", "+ 1", "−", "+", "×",

@@ -123,7 +123,7 @@ def test_a_window_costs_length_times_window() -> None:
     "name", ["spade_local_causal_rel", "spade_local_bidir_rel", "spade_local_causal_rel_long"]
 )
 def test_equals_spade(name: str) -> None:
-    """Local attention of microsoft/EfficientLongSequenceModeling, a radius on each side; buckets as in each file."""
+    """Local attention of microsoft/EfficientLongSequenceModeling with its weights, radius and buckets."""
     with np.load(GOLDEN / f"{name}.npz") as file:
         data = {key: torch.from_numpy(file[key]) for key in file.files if key not in ("config", "meta")}
     x, radius, causal = data["x"], int(data["local_radius"]), "causal" in name

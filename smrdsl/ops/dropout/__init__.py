@@ -1,7 +1,8 @@
 """dropout: in training each element is zeroed with probability p, and the rest divided by 1 - p.
 
-`tied=true` draws one mask for all times of a sequence (of a stream: for each chunk), as S4 and S5 do. In evaluation it does nothing.
-Source: Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting".
+`tied=true` draws one mask for all times of a sequence (of a stream: for each chunk), as S4 and S5 do. In
+evaluation it does nothing. Source: Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks
+from Overfitting".
 """
 
 from __future__ import annotations
