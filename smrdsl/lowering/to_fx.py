@@ -5,7 +5,7 @@
     step       u_t, state -> y_t, state   one sample, without the time axis
 
 `state` is a flat dict of `path.name` to tensors. Each node carries the place in the spec that it came from: as `stack_trace`
-(torch prints it) and in `meta["smr"]`.
+(torch prints it) and in `meta["spec"]`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Writer:
     def _at(self, key: str, node: fx.Node) -> fx.Node:
         """Note where in the spec a node comes from."""
         where = self.g.node(key).location
-        node.meta["smr"] = (key, where)
+        node.meta["spec"] = (key, where)
         node.stack_trace = f'  File "{where.file}", line {where.line}, in {key}\n    {where.text}'
         return node
 

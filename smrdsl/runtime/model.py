@@ -154,9 +154,9 @@ class CompiledModel(nn.Module):
                 located.run(*arguments)
         except Exception as second:
             error = second
-        if located.failed is None or "smr" not in located.failed.meta:
+        if located.failed is None or "spec" not in located.failed.meta:
             return error
-        key, where = located.failed.meta["smr"]
+        key, where = located.failed.meta["spec"]
         reason = str(error).splitlines()[0]
         return InputError(f"{where}: {where.text} ({key}): {reason}")
 

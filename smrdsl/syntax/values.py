@@ -89,7 +89,7 @@ class Values:
     def value(self, node: tree.Expression, least: int = PIPE) -> Doc:
         """An expression, in parentheses where it binds less tightly than its place needs."""
         if binding(node) < least:
-            return (*self.boundary(node.span.start), "(", self.value(node), ")")
+            return ("(", self.value(node), ")")
         match node:
             case tree.Number() | tree.Text():
                 return self.leaf(node, self.layout.literal(node))

@@ -12,8 +12,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import smrdsl
+from smrdsl.core.errors import Report
+from smrdsl.core.source import Source
 from smrdsl.graph.show import from_json, show, to_json
 from smrdsl.runtime.model import CompiledModel
+from smrdsl.syntax.format import format_text
 from tests.laws.random_specs import ALL, CAUSAL, specs
 from tests.laws.reference import close, evaluate
 
@@ -116,6 +119,18 @@ def test_twins_share_names_and_initial_values(text: str) -> None:
     written = {k for k in base.keys() & twin.keys() if base[k].shape == twin[k].shape}
     assert written
     assert all(torch.equal(base[k], twin[k]) for k in written), text
+
+
+@settings(LAWS, max_examples=20)
+@given(specs(causal=False), st.sampled_from(["base", "twin"]))
+def test_formatting_keeps_the_graph_and_the_seeded_weights(text: str, name: str) -> None:
+    formatted = format_text(Source("<text>", text), Report())
+    assert formatted is not None
+    before, after = compiled(text, name), compiled(formatted, name)
+    assert show(before.graph) == show(after.graph), text
+    weights, again = before.state_dict(), after.state_dict()
+    assert weights.keys() == again.keys()
+    assert all(torch.equal(weights[k], again[k]) for k in weights)
 
 
 @settings(LAWS, max_examples=8)

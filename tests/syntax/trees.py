@@ -106,7 +106,7 @@ items = st.one_of(
     build(tree.Component, names, parameters, blocks),
     models,
 )
-files = build(tree.File, some(items, most=3))
+files = build(tree.File, some(items, least=1))
 
 
 def rewritten(text: str, rnd: random.Random) -> tuple[str, list[str]]:
