@@ -99,6 +99,15 @@ class Cost:
     activations: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds of one thread at a length, with width 256, batch 4 and the default arguments, in float32."""
+
+    length: int
+    forward: float
+    training: float
+
+
 Streams = tuple[StreamType, ...]
 
 
@@ -145,6 +154,8 @@ class Operator:
     families: tuple[str, ...] = ()
     strategies: tuple[str, ...] = ()
     """Ways to execute a whole sequence, for `execute` and the plan; every one is exact."""
+    timings: Mapping[str, tuple[Timing, ...]] = field(default_factory=dict)
+    """Strategy -> what it took, at several lengths (`python -m benchmarks.strategies` prints the table)."""
     uses_step: bool = False
     """Whether it minds the sampling step: its layer takes the keywords `rate` and `dt`."""
     identity: bool = False
@@ -156,7 +167,6 @@ class Operator:
     reference: str | None = None
     samples: tuple[tuple[Params, Streams], ...] = ()
     """Arguments and input types that the contract tests run over."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def load_layer(self) -> Any:
         """The layer's class; imports torch."""

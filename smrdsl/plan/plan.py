@@ -65,13 +65,20 @@ def _choose(g: Graph, key: str, conditions: Conditions, timed: bool) -> Choice:
     if node.strategy != "auto":
         return Choice(node.strategy, "the spec asks for it with `execute`")
     candidates = [s for s in node.op.strategies if not (timed and s == "conv")]
-    predicted = {
-        s: round(predict(node.op, node.params, g.input_types(key), node.type, s, conditions), 3)
-        for s in candidates
-    }
+    predicted = {s: _predict(g, key, s, conditions) for s in candidates if s in node.op.timings}
+    note = "; conv needs one step for all samples, and this model is timed" if timed else ""
+    if not predicted:
+        return Choice(candidates[0], f"its first strategy; no timings are known{note}")
     best = min(predicted, key=predicted.__getitem__)
     others = ", ".join(f"{s} {ms:.3g} ms" for s, ms in predicted.items() if s != best)
-    reason = f"predicted fastest at length {conditions.length}: {predicted[best]:.3g} ms; {others}"
-    if timed and "conv" in node.op.strategies:
-        reason += "; conv needs one step for all samples, and this model is timed"
+    work = "forward and backward" if conditions.mode == "train" else "forward"
+    reason = f"predicted fastest at length {conditions.length}, {work}: {predicted[best]:.3g} ms; {others}{note}"
     return Choice(best, reason, predicted)
+
+
+def _predict(g: Graph, key: str, strategy: str, conditions: Conditions) -> float:
+    """Milliseconds, to three digits."""
+    timings, width = g.node(key).op.timings[strategy], g.input_types(key)[0].width
+    training = conditions.mode == "train"
+    ms = predict(timings, conditions.length, width, conditions.batch, training=training)
+    return float(f"{ms:.3g}")

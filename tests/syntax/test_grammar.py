@@ -16,8 +16,8 @@ from tests.syntax.reading import scanned
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").rglob("*.smr"))
 RESERVED = (
-    "import let component model extends repeat as when else place before after replace with remove execute where"
-    " body it true false none and or not require branch"
+    "import let component model extends repeat as when else place before after replace with remove"
+    " execute where body it true false none and or not require branch"
 )
 
 
@@ -46,9 +46,7 @@ def test_every_rule_builds() -> None:
 
 
 def test_every_class_has_a_rule() -> None:
-    classes = {
-        name for name, c in inspect.getmembers(tree, inspect.isclass) if c.__module__ == tree.__name__
-    }
+    classes = {name for name, c in inspect.getmembers(tree, inspect.isclass) if c.__module__ == tree.__name__}
     rules = {rule.alias or rule.origin.name for rule in grammar().lark.rules}
     named = {"".join(part.capitalize() for part in rule.split("_")) for rule in rules}
     assert classes - {"Node"} <= named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 from hypothesis import given, settings
@@ -56,11 +57,11 @@ def assert_tidy(text: str) -> None:
     assert lines.pop() == ""
     assert lines == [line.rstrip(" \t\r") for line in lines]
     assert "" not in (lines[:1] + lines[-1:])
-    assert ("", "") not in zip(lines, lines[1:], strict=False)
+    assert ("", "") not in itertools.pairwise(lines)
 
 
 def assert_in_place(before: str, after: str) -> None:
-    """A comment with a line of its own keeps it, and one that ends a line does so if it has none before it."""
+    """A comment with its own line keeps it; one that ends a line does so if none is before it."""
     old, new = scanned(before).comments, scanned(after).comments
     assert all(b.own for a, b in zip(old, new, strict=True) if a.own)
     assert all(a.own == b.own for a, b in zip(old[:1], new[:1], strict=True))

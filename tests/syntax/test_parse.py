@@ -81,7 +81,14 @@ def test_atoms() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("64", 64), ("50_257", 50257), ("0.1", 0.1), ("1e-3", 0.001), ("1E3", 1000.0), ("1_0.0_1e+1_0", 10.01e10)],
+    [
+        ("64", 64),
+        ("50_257", 50257),
+        ("0.1", 0.1),
+        ("1e-3", 0.001),
+        ("1E3", 1000.0),
+        ("1_0.0_1e+1_0", 10.01e10),
+    ],
 )
 def test_numbers(text: str, value: float) -> None:
     found = expression(text)
@@ -116,7 +123,13 @@ def test_range_next_to_numbers() -> None:
 
 
 def test_labels() -> None:
-    for text in ("mix: s4(64)", "mix: zoo.block", "mix: repeat 2 { gelu }", "mix: when a { gelu }", "mix: body"):
+    for text in (
+        "mix: s4(64)",
+        "mix: zoo.block",
+        "mix: repeat 2 { gelu }",
+        "mix: when a { gelu }",
+        "mix: body",
+    ):
         assert steps(text)[0].label == name("mix")
 
 
@@ -137,14 +150,18 @@ def test_when() -> None:
 
 
 def test_edits() -> None:
-    place, replace, remove, execute = well(
-        "model a extends b {"
-        "  place mix2: smr(8) before ssm where layer % 2 == 1"
-        "  replace zoo.block with s4d(state=16)"
-        "  remove glu where i == 0"
-        "  execute s4 as conv"
-        "}"
-    ).items[0].block.statements
+    place, replace, remove, execute = (
+        well(
+            "model a extends b {"
+            "  place mix2: smr(8) before ssm where layer % 2 == 1"
+            "  replace zoo.block with s4d(state=16)"
+            "  remove glu where i == 0"
+            "  execute s4 as conv"
+            "}"
+        )
+        .items[0]
+        .block.statements
+    )
     assert (place.side, place.selector.name, show(place.step)) == ("before", "ssm", "mix2: smr(8)")
     assert show(place.condition) == "layer % 2 == 1"
     assert (replace.selector.name, replace.condition) == ("zoo.block", None)

@@ -28,7 +28,9 @@ def maybe(items: st.SearchStrategy) -> st.SearchStrategy:
 
 
 # Names that look like reserved words, numbers and each other.
-words = st.sampled_from("x y s4 width _ _a B2 e1 E modelx it_ trues layer_norm aVeryLongNameOfSomeThing".split())
+words = st.sampled_from(
+    "x y s4 width _ _a B2 e1 E modelx it_ trues layer_norm aVeryLongNameOfSomeThing".split()
+)
 names = build(tree.Name, words)
 callees = names | build(tree.Dotted, words, words)
 strings = st.sampled_from(["", "a.smr", 'a "b" \\ {', "# é😀", "\n\t\0\x7f\u2028"]) | st.text(max_size=4)
@@ -75,7 +77,9 @@ simple = st.one_of(
     build(tree.Body, labels),
     operations,
     build(tree.Place, operations, st.sampled_from(["before", "after"]), selectors, maybe(few)),
-    build(tree.Replace, selectors, build(tree.Step, st.none(), callees, arguments(few), st.none()), maybe(few)),
+    build(
+        tree.Replace, selectors, build(tree.Step, st.none(), callees, arguments(few), st.none()), maybe(few)
+    ),
     build(tree.Remove, selectors, maybe(few)),
     build(tree.Execute, selectors, names, maybe(few)),
 )
@@ -96,9 +100,7 @@ def nested(statements: st.SearchStrategy) -> st.SearchStrategy:
 statements = st.recursive(simple, nested, max_leaves=5)
 blocks = build(tree.Block, some(statements, least=1, most=4))
 parameters = some(build(tree.Parameter, names, maybe(values(few))))
-plain_models = build(
-    tree.Model, names, parameters.map(lambda p: p or None), st.none(), st.just(()), blocks
-)
+plain_models = build(tree.Model, names, parameters.map(lambda p: p or None), st.none(), st.just(()), blocks)
 models = plain_models | build(tree.Model, names, maybe(parameters), callees, arguments(few), blocks)
 items = st.one_of(
     build(tree.Import, texts, labels),
