@@ -1,7 +1,7 @@
 """Times every strategy of every core at several lengths: `python -m benchmarks.strategies [OPERATOR ...]`.
 
-One thread, float32, width 256, batch 4, default arguments; medians of process time. The plan chooses by these numbers: what this
-prints is what an operator declares as its `timings`.
+One thread, float32, width 256, batch 4, default arguments; medians of process time. The plan chooses by these
+numbers: what this prints is what an operator declares as its `timings`.
 """
 
 from __future__ import annotations

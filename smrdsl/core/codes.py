@@ -62,8 +62,8 @@ CODES: dict[str, Code] = {
     ),
     "E0203": Code(
         "name defined twice",
-        "Parameters, lets, indices and taps share one namespace in a block, and a name is defined once in it. An inner\n"
-        "block may use the name anew.",
+        "Parameters, lets, indices and taps share one namespace in a block, and a name is defined once in it.\n"
+        "An inner block may use the name anew.",
     ),
     "E0204": Code(
         "label not allowed",
@@ -134,8 +134,8 @@ CODES: dict[str, Code] = {
     # 04 shapes
     "E0401": Code(
         "wrong kind of stream",
-        "The step needs another kind of stream than the one that reaches it: a sequence where there is a pooled vector,\n"
-        "reals where there are tokens, or the other way round.",
+        "The step needs another kind of stream than the one that reaches it: a sequence where there is a pooled\n"
+        "vector, reals where there are tokens, or the other way round.",
     ),
     "E0402": Code(
         "widths do not fit",

@@ -18,7 +18,7 @@ from smrdsl.kernels.transition import Diagonal, Transition
 UNKNOWN_BITS = 24
 """Bits of a length that is not known."""
 SHORT = 8
-"""Orbits up to here are doubled. Longer ones go on in strides of it: squares of a matrix cost more than its products."""
+"""Longer orbits of a diagonal A are made of two shorter ones."""
 
 
 def wide(x: Tensor) -> Tensor:
@@ -43,10 +43,13 @@ class Powers:
 
     def square(self, k: int, dtype: torch.dtype, transposed: bool = False) -> Transition:
         """A^(2^k), or its transpose."""
+        a = self._wide(k).to(dtype)
+        return a.transposed() if transposed else a
+
+    def _wide(self, k: int) -> Transition:
         while len(self._squares) <= k:
             self._squares.append(self._squares[-1].squared())
-        a = self._squares[k].to(dtype)
-        return a.transposed() if transposed else a
+        return self._squares[k]
 
     def advance(self, x: Tensor, steps: int) -> Tensor:
         """A^steps x, (H, m, N)."""
@@ -65,14 +68,17 @@ class Powers:
             return self._raise(x.repeat(1, count, 1), exponents, first, transposed)
         if count > SHORT and isinstance(self._squares[0], Diagonal):
             return self._spread(x, count, first, transposed)
-        while have < min(count, SHORT):
+        while have < count and self._worth_squaring(first, count // have):
             x = torch.cat([x, self.square(first, x.dtype, transposed).apply(x)], 1)
             first, have = first + 1, 2 * have
         parts = [x]
-        while have < count:
+        for _ in range(have, count, have):
             parts.append(self.square(first, x.dtype, transposed).apply(parts[-1]))
-            have += SHORT
         return torch.cat(parts, 1)[:, : count * vectors]
+
+    def _worth_squaring(self, k: int, times: int) -> bool:
+        """Whether the square of A^(2^k) costs less than it saves where A^(2^k) would be applied so many times."""
+        return times > self._wide(k).square_cost
 
     def _spread(self, x: Tensor, count: int, first: int, transposed: bool) -> Tensor:
         """The same where A is diagonal: the numbers G^(i 2^log) times the vectors G^j x, in one pass."""

@@ -45,7 +45,7 @@ class System:
 
 def tiling(length: int) -> tuple[int, int]:
     """(log2 T, number of tiles)."""
-    log = (length.bit_length() + 1) // 2 if known(length) else UNKNOWN_TILE
+    log = ((length - 1).bit_length() + 1) // 2 if known(length) else UNKNOWN_TILE
     return log, (length + (1 << log) - 1) >> log
 
 

@@ -1,7 +1,7 @@
 """What a pass is, and the one loop that runs them.
 
-A pass is pure: it takes a graph and gives another, and its law says what stays equal. `run_all` checks the graph after each
-and shows it to `watch`: printing, pictures and timing hang there.
+A pass is pure: it takes a graph and gives another, and its law says what stays equal. `run_all` checks the graph
+after each and shows it to `watch`: printing, pictures and timing hang there.
 """
 
 from __future__ import annotations

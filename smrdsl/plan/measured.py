@@ -1,7 +1,7 @@
 """What a strategy is predicted to cost: interpolated between the timings that its operator declares.
 
-Timings were measured at one width, batch and state. All strategies are scaled alike for others, so that their order, which
-is what a choice needs, is that of the nearest measurements.
+Timings were measured at one width, batch and state. All strategies are scaled alike for others, so that their order,
+which is what a choice needs, is that of the nearest measurements.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Plan: for every node that can be executed in several ways, the candidates, the choice and the reason, as plain data."""
+"""Plan: for every node that can be executed in several ways, the candidates, the choice and the reason, as
+plain data.
+"""
 
 from __future__ import annotations
 

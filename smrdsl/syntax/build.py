@@ -1,5 +1,4 @@
-"""build: the tree's nodes, made while the parser finds them. One method for each rule of the
-grammar.
+"""build: the tree's nodes, made while the parser finds them, by one method for each rule.
 
 Tokens keep their places in a rule, so a method's parameters read like its rule; a part that is not
 there is None.

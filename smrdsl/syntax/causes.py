@@ -104,6 +104,13 @@ def other_language(clash: Clash) -> Finding | None:
     return None
 
 
+def other_comment(clash: Clash) -> Finding | None:
+    """`// ...`"""
+    if clash.found.text != "//" or clash.in_value or not (clash.in_block or clash.at_top):
+        return None
+    return Finding("a comment starts with `#`", clash.found.span)
+
+
 def lonely_else(clash: Clash) -> Finding | None:
     if clash.found.text != "else":
         return None
@@ -211,6 +218,7 @@ def long_name(clash: Clash) -> Finding | None:
 CAUSES: tuple[Callable[[Clash], Finding | None], ...] = (
     chained,
     other_language,
+    other_comment,
     lonely_else,
     reserved,
     equals_step,
@@ -266,6 +274,8 @@ def expected(accepts: frozenset[str]) -> str:
     others = rest - OPERATORS
     if "," in others:
         others -= MORE_OF_A_NAME | {"="}
+    if len(others) > 1:
+        others -= {END}
     words += [KINDS.get(text, f"`{text}`") for text in sorted(others)]
     words = words or ["an operator"]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

@@ -1,5 +1,4 @@
-"""The grammar: finds `grammars/smr.lark` and makes the LALR parser and the table of its tokens from
-it.
+"""grammar: finds `grammars/smr.lark`, and makes the parser and the table of its tokens from it.
 
 The table calls a word or sign by its text (`repeat`, `:=`) and the other tokens NAME, NUMBER and
 TEXT, so that nothing else in this room knows how Lark numbers them. Building the parser takes about

@@ -1,7 +1,6 @@
-"""parts: what the parser's values carry beside the tree's nodes, and the two mistakes that only
-this shows.
+"""parts: what the parser's values carry beside the nodes, and two mistakes that only this shows.
 
-Those are arithmetic beside `|>` without parentheses (E0106), since a tree has no parentheses, and
+They are arithmetic beside `|>` without parentheses (E0106), since a tree has no parentheses, and
 operators nested too deeply (E0107), found before anyone has to walk the tree.
 """
 

@@ -21,6 +21,7 @@ from smrdsl.syntax.repair import AHEAD, Repair, find_repair, stand_in
 from smrdsl.syntax.tokens import MOST_ERRORS, Reading, Token
 
 PUT_IN = -1
+"""The place of a bracket that is not in the text."""
 MOST_MENDS = 2 * MOST_ERRORS
 """How many tokens may not fit, reported or not, before the rest of the text is left alone."""
 LOOK_BACK = 12
@@ -78,7 +79,7 @@ class Run:
             self.open.append(place)
         elif text in OPENERS:
             self.open.pop()
-        elif text in ITEMS:
+        elif text in ITEMS or text == "let":
             self.outside = False
 
     # --- brackets that do not match
@@ -169,6 +170,7 @@ class Run:
             self.unclosed(repair.places)
         elif not self.known(token, accepts):
             self.tell(token, accepts, repair)
+        self.outside = "component" in accepts
         if repair is not None:
             self.apply(repair)
         elif token.type != END:
@@ -192,9 +194,7 @@ class Run:
             return True
         if self.at in self.brackets.flaws:
             return True
-        again = self.outside
-        self.outside = "component" in accepts
-        return again and self.outside
+        return self.outside and "component" in accepts
 
     def tell(self, token: Token, accepts: frozenset[str], repair: Repair | None) -> None:
         """Report a token that does not fit."""

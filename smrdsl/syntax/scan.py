@@ -1,5 +1,4 @@
-"""scan: a text to its tokens and comments, with the mistakes that single characters make (E0102,
-E0108).
+"""scan: a text to its tokens and comments, with the mistakes that characters make (E0102, E0108).
 
 One regular expression cuts the text into pieces, in one pass, so that the time is linear in any
 text. A piece is cut somewhat too large on purpose: `12abc` is one bad number, not a number and a
@@ -68,6 +67,7 @@ def pieces() -> re.Pattern[str]:
         "number": r"(?:[0-9]|(?<![\w.)\]])\.[0-9])(?:[eE][+-](?=[0-9])|\w|\.(?!\.))*",
         "text": r'"[^"\\\r\n]*(?:\\[^\r\n]?[^"\\\r\n]*)*(?P<closed>")?',
         "quoted": r"'[^'\r\n]*'|“[^”\r\n]*”",
+        "starred": r"/\*.*?(?:\*/|\Z)",
         "foreign": _any_of(foreign) + "|!(?!=)",
         "sign": _any_of(signs),
         "comment": r"#[^\n]*",
@@ -161,6 +161,9 @@ def _foreign(reading: Reading, kind: str | None, piece: str, start: int) -> str 
         message = f"`{piece}` cannot be a name: names are written with a-z, A-Z, 0-9 and _"
         reading.error("E0102", message, span)
         return piece
+    if kind == "starred":
+        reading.error("E0102", "a comment starts with `#`, and ends with its line", span)
+        return None
     hint = USELESS.get(piece[0]) or USELESS.get(piece)
     fix = Fix("take it out", span, " ") if hint and hint != FLOW else None
     shown = "".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in piece[:8])

@@ -47,8 +47,7 @@ class Printer:
     def gap(
         self, offset: int, *, flat: str = "", first: bool, apart: bool = False, last: bool = False
     ) -> list[Doc]:
-        """What stands before a row at an offset: comments, the line end, and a blank line where the
-        author left any.
+        """What stands before a row at an offset: comments, the line end, the author's blank lines.
 
         In front of the `first` row there is none, between rows that stand `apart` one at least.
         `last` is the end.

@@ -1,5 +1,4 @@
-"""values: expressions and lists in brackets as docs, with the parentheses that they need and no
-others.
+"""values: expressions and lists as docs, with the parentheses that they need and no others.
 
 Comments go with what they stand in front of. The first of several may end the line before; the
 others, having no line to end, stand on their own.
