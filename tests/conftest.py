@@ -23,9 +23,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
     def compare(path: Path, text: str) -> None:
         if update:
             path.write_text(text, encoding="utf-8")
-        assert path.is_file(), (
-            f"{path.name} is missing: run pytest with --update-golden and read what it writes"
-        )
+        assert path.is_file(), f"{path.name} is missing: run pytest with --update-golden and read what it writes"
         assert text == path.read_text(encoding="utf-8")
 
     return compare

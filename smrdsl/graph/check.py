@@ -1,37 +1,83 @@
-"""Check: what every graph must obey, at each stage. A breach is a bug of ours, so it is an AssertionError.
+"""Check: what every graph must obey, at each stage. A breach is a bug of ours, or of a file that a graph is read from.
 
-acyclic            an order exists in which each node stands behind its inputs
-ports              the inputs of a node are numbered 0, 1, ... without gaps
-types              each node's type is what its operator's shape rule gives for its inputs
+names              the model's is an identifier; a key is names and numbers with dots between, and none is the beginning of another
 one input          exactly one node of the family `input`
-ties               a shared weight exists and has the shape that is needed
+streams            a node reads as many streams as its operator takes, at the ports 0, 1, ...
+types              its type is what its operator's shape rule gives for them
+ties               a node shares a weight exactly where its arguments say so, and it has the shape that is needed
 strategies         a node asks only for a strategy that its operator has
+
+That there is no cycle is seen to where graphs are built.
 """
 
 from __future__ import annotations
 
-import networkx as nx
+import re
 
-from smrdsl.graph.graph import Graph
+from smrdsl.graph.graph import Graph, GraphError, Node
+from smrdsl.ops.contract import LabelOf, Operator, Params
+
+NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+KEY = re.compile(r"[A-Za-z_]\w*(\.([A-Za-z_]\w*|\d+))*", re.ASCII)
 
 
 def check(g: Graph) -> None:
-    """Raise AssertionError where the graph breaks a law."""
-    assert nx.is_directed_acyclic_graph(g.nx), f"{g.name}: the graph has a cycle"
+    """Raise `GraphError` where the graph breaks a law."""
     inputs = [k for k in g.keys if "input" in g.node(k).op.families]
-    assert len(inputs) == 1, f"{g.name}: {len(inputs)} inputs"
+    _need(len(inputs) == 1, f"{g.name}: {len(inputs)} inputs")
+    _check_names(g)
     for key in g.keys:
         _check_node(g, key)
+    for key in g.keys:
+        _check_tie(g, key, g.node(key))
+
+
+def _need(holds: bool, message: str) -> None:
+    if not holds:
+        raise GraphError(message)
+
+
+def _check_names(g: Graph) -> None:
+    _need(NAME.fullmatch(g.name) is not None, f"{g.name!r} cannot name a model")
+    for key in g.keys:
+        _need(KEY.fullmatch(key) is not None, f"{key!r} is no path")
+        outer = key.rpartition(".")[0]
+        while outer:
+            _need(outer not in g.nx, f"{key} stands inside the node {outer}")
+            outer = outer.rpartition(".")[0]
 
 
 def _check_node(g: Graph, key: str) -> None:
-    node = g.node(key)
-    ports = sorted(port for _, _, port in g.nx.in_edges(key, keys=True))
-    assert ports == list(range(len(ports))), f"{key}: ports {ports}"
-    inferred = node.op.infer(node.params, g.input_types(key))
-    assert inferred == node.type, f"{key}: its type is {node.type}, its shape rule gives {inferred}"
+    node, types = g.node(key), g.input_types(key)
+    ports = [port for _, _, port in g.nx.in_edges(key, keys=True)]
+    _need(sorted(ports) == list(range(len(ports))), f"{key}: ports {sorted(ports)}")
+    _need(takes(node.op, len(ports)), f"{key}: `{node.op.name}` reads {len(ports)} streams")
+    inferred = node.op.infer(node.params, types)
+    _need(inferred == node.type, f"{key}: its type is {node.type}, its shape rule gives {inferred}")
     allowed = (*node.op.strategies, "auto")
-    assert node.strategy in allowed, f"{key}: strategy {node.strategy}, not one of {allowed}"
-    if node.shares is not None:
-        assert node.shares in g.nx, f"{key} shares the weight of {node.shares}, which is gone"
-        assert "weight" in g.parameters(node.shares), f"{node.shares} has no weight to share"
+    _need(node.strategy in allowed, f"{key}: strategy {node.strategy}, not one of {allowed}")
+
+
+def takes(op: Operator, streams: int) -> bool:
+    """Whether an operator takes so many streams; a last "..." stands for any number of further ones."""
+    if op.streams[-1:] == ("...",):
+        return streams >= max(1, len(op.streams) - 1)
+    return streams == len(op.streams)
+
+
+def _check_tie(g: Graph, key: str, node: Node) -> None:
+    tie = next((name for name in _ties(type(node.params)) if getattr(node.params, name) is not None), None)
+    _need((tie is None) == (node.shares is None), f"{key}: it shares {node.shares}, its arguments say {tie}")
+    if tie is None or node.shares is None:
+        return
+    _need(node.shares in g.nx, f"{key} shares the weight of {node.shares}, which is gone")
+    alone = node.params.model_copy(update={tie: None})
+    wanted = node.op.parameters(alone, g.input_types(key), node.type).get("weight")
+    found = g.parameters(node.shares).get("weight")
+    fits = wanted is not None and found is not None and wanted.shape == found.shape
+    _need(fits, f"{key}: the weight of {node.shares} does not fit")
+
+
+def _ties(params: type[Params]) -> list[str]:
+    """The arguments that name a step whose weight is shared."""
+    return [n for n, f in params.model_fields.items() if any(isinstance(m, LabelOf) for m in f.metadata)]

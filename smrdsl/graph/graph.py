@@ -16,6 +16,10 @@ from smrdsl.core.types import StreamType
 from smrdsl.ops.contract import Operator, Parameter, Params, State
 
 
+class GraphError(AssertionError):
+    """A graph that breaks a law. A bug of ours, unless the graph was read from a file: `from_json` tells it to the user."""
+
+
 @dataclass(frozen=True, slots=True)
 class Location:
     """Where a node was written, and what was written there. Kept by value: a package has no source."""
@@ -72,15 +76,19 @@ class Graph:
     def build(
         cls, name: str, entries: Iterable[Entry], output: str, arguments: Mapping[str, str] | None = None
     ) -> Graph:
-        """A graph from its nodes, each behind its inputs."""
+        """A graph from its nodes, each behind its inputs, so that it has no cycle. Raises `GraphError`."""
         g = nx.MultiDiGraph()
         for key, node, inputs in entries:
-            assert key not in g, f"two nodes are called {key}"
+            if key in g:
+                raise GraphError(f"two nodes are called {key}")
+            for source in inputs:
+                if source not in g:
+                    raise GraphError(f"{key} reads {source}, which does not stand before it")
             g.add_node(key, node=node)
             for port, source in enumerate(inputs):
-                assert source in g, f"{key} reads {source}, which does not stand before it"
                 g.add_edge(source, key, key=port)
-        assert output in g, f"the output {output} is no node"
+        if output not in g:
+            raise GraphError(f"the output {output} is no node")
         return cls(name, g, output, dict(arguments or {}))
 
     def rebuild(self, entries: Iterable[Entry], output: str | None = None) -> Graph:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from smrdsl.core.errors import SmrError
 from smrdsl.core.types import StreamType
 from smrdsl.graph.check import check
-from smrdsl.graph.graph import Entry, Graph, Group, Location, Node
+from smrdsl.graph.graph import Entry, Graph, GraphError, Group, Location, Node
 from smrdsl.ops.contract import Misfit, Params
 from smrdsl.ops.registry import operators
 
@@ -106,7 +106,7 @@ def from_json(text: str, file: str = "graph.json") -> Graph:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise SmrError(f"{file} is no graph of ours: {place or 'text'}: {first['msg']}") from None
-    except (AssertionError, Misfit) as error:
+    except (GraphError, Misfit) as error:
         raise SmrError(f"{file} is no valid graph: {error}") from None
     return graph
 

@@ -183,7 +183,7 @@ class LowRank:
         return square if DENSE_ABOVE * left.shape[1] <= left.shape[2] else square.dense()
 
     def dense(self) -> Dense:
-        matrix = -(self.left.squeeze(1).mT @ self.right.squeeze(1))
+        matrix = (-self.left).squeeze(1).mT @ self.right.squeeze(1)
         half = matrix.shape[-1] // 2
         above, below = self.diagonal.cross.squeeze(1).chunk(2, -1)
         matrix.diagonal(dim1=1, dim2=2).add_(self.diagonal.same.squeeze(1))

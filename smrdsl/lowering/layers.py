@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import torch
-from torch import nn
+from torch import fx, nn
 
+from smrdsl.core.errors import SmrError
 from smrdsl.graph.graph import Graph
+from smrdsl.ops.contract import State
 
 Draw = Callable[[str], torch.Generator]
+Tree = dict[str, "nn.Module | Tree"]
 
 
 def draw_for(seed: int, path: str) -> Draw:
@@ -23,66 +27,76 @@ def draw_for(seed: int, path: str) -> Draw:
     return draw
 
 
-def make_layers(g: Graph, seed: int = 0) -> dict[str, nn.Module]:
-    """A module for each node but the input, in float32 on the CPU."""
+def make_layers(g: Graph, seed: int | None = 0, device: str = "cpu") -> dict[str, nn.Module]:
+    """A module for each node but the input; without a seed their parameters are left as the memory was."""
     layers: dict[str, nn.Module] = {}
-    for key, node, _ in g:
-        if not node.op.layer:
-            continue
-        layer = node.op.load_layer()(node.params, g.input_types(key), node.type)
-        if hasattr(layer, "reset_parameters"):
-            layer.reset_parameters(draw_for(seed, key))
-        layers[key] = layer
+    with torch.device(device):
+        for key, node, _ in g:
+            if not node.op.layer:
+                continue
+            layer = node.op.load_layer()(node.params, g.input_types(key), node.type)
+            if seed is not None and hasattr(layer, "reset_parameters"):
+                layer.reset_parameters(draw_for(seed, key))
+            layers[key] = layer
     return layers
-
-
-def set_strategies(layers: Mapping[str, nn.Module], strategies: Mapping[str, str]) -> None:
-    """Tell layers how to execute a whole sequence."""
-    for key, strategy in strategies.items():
-        layers[key].strategy = strategy
 
 
 def nest(layers: Mapping[str, nn.Module]) -> nn.Module:
     """One module that holds the layers under their paths; runs of numbers become a ModuleList."""
-    tree: dict = {}
+    tree: Tree = {}
     for key, layer in layers.items():
         *outer, last = key.split(".")
         inside = tree
         for name in outer:
-            inside = inside.setdefault(name, {})
+            inside = inside.setdefault(name, {})  # type: ignore[assignment]
         inside[last] = layer
     return _container(tree)
 
 
-def _container(tree: dict) -> nn.Module:
-    children = {n: c if isinstance(c, nn.Module) else _container(c) for n, c in tree.items()}
+def _container(tree: Tree) -> nn.Module:
+    children = {n: _container(c) if isinstance(c, dict) else c for n, c in tree.items()}
     if list(children) == [str(i) for i in range(len(children))]:
         return nn.ModuleList(children.values())
     container = nn.Module()
     for name, child in children.items():
+        if name in _attributes():
+            raise SmrError(f"every torch module has an attribute `{name}`, so give the step of that name a label")
         container.add_module(name, child)
     return container
 
 
+@cache
+def _attributes() -> frozenset[str]:
+    """What a GraphModule, and so every module, has already."""
+    return frozenset(dir(fx.GraphModule(nn.Module(), fx.Graph())))
+
+
+def set_strategies(root: nn.Module, strategies: Mapping[str, str]) -> None:
+    """Tell the layers under their paths how to execute a whole sequence."""
+    for key, strategy in strategies.items():
+        root.get_submodule(key).strategy = strategy  # type: ignore[assignment]
+
+
 def initial_state(
-    g: Graph, layers: Mapping[str, nn.Module], batch: int, device: torch.device, dtype: torch.dtype
+    root: nn.Module,
+    kept: Mapping[str, Mapping[str, State]],
+    batch: int,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> dict[str, torch.Tensor]:
-    """The state before the first sample: `path.name` -> tensor, batch axis first."""
+    """The state before the first sample, `path.name` -> tensor, batch axis first, of the nodes that keep one."""
     state: dict[str, torch.Tensor] = {}
-    for key, _, _ in g:
-        specs = g.state(key)
-        if not specs:
-            continue
-        if hasattr(layers[key], "initial_state"):
-            values = layers[key].initial_state(batch, device, dtype)
+    for key, kinds in kept.items():
+        layer = root.get_submodule(key)
+        if hasattr(layer, "initial_state"):
+            values = layer.initial_state(batch, device, dtype)  # type: ignore[operator]
         else:
-            values = tuple(
-                torch.zeros(
-                    (batch, *(0 if d == "T" else d for d in s.shape)),
-                    device=device,
-                    dtype=torch.int64 if s.index else dtype,
-                )
-                for s in specs.values()
-            )
-        state.update({f"{key}.{n}": v for n, v in zip(specs, values, strict=True)})
+            values = tuple(_zeros(kind, batch, device, dtype) for kind in kinds.values())
+        state.update({f"{key}.{n}": v for n, v in zip(kinds, values, strict=True)})
     return state
+
+
+def _zeros(kind: State, batch: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """What is kept before the first sample; nothing of what grows with the stream."""
+    shape = (batch, *(0 if d == "T" else int(d) for d in kind.shape))
+    return torch.zeros(shape, device=device, dtype=torch.int64 if kind.index else dtype)

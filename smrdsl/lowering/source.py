@@ -5,7 +5,9 @@ What is written uses only `smrdsl.runtime.generated` and torch, takes the packag
 
 from __future__ import annotations
 
+import json
 import keyword
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,7 +44,7 @@ LOAD = """
 def write_source(g: Graph) -> str:
     """The module of a graph as Python text: a class with `forward` and, where the model is causal, `step`."""
     cls = class_name(g.name)
-    file = g.node(g.input).location.file
+    file = _plain(g.node(g.input).location.file).replace("\\", "/").replace('"', "'")
     head = HEAD.format(
         name=g.name,
         cls=cls,
@@ -59,13 +61,19 @@ def write_source(g: Graph) -> str:
 
 def class_name(name: str) -> str:
     """`byte_lm` -> `ByteLm`"""
-    return "".join(part[:1].upper() + part[1:] for part in name.split("_")) or "Model"
+    joined = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+    return joined if joined.isidentifier() and not keyword.iskeyword(joined) else f"Model{joined}"
 
 
 def _noted(code: str, g: Graph, key: str) -> str:
     """A line of code with the line of the spec that it came from."""
     where = g.node(key).location
-    return f"{code:<{COMMENT_COLUMN}}  # {where.line}: {where.text}"
+    return f"{code:<{COMMENT_COLUMN}}  # {where.line}: {_plain(where.text)}"
+
+
+def _plain(text: str) -> str:
+    """Text that stays on its line: what a comment holds must never become code."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _constructor(g: Graph) -> Iterator[str]:
@@ -90,7 +98,13 @@ def _type(t: StreamType) -> str:
 
 
 def _value(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, Range | str) else repr(value)
+    if isinstance(value, Range):
+        return f'"{value.low!r}..{value.high!r}"'
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
+    return repr(value)
 
 
 def _forward(g: Graph) -> Iterator[str]:
@@ -118,7 +132,7 @@ def _step(g: Graph) -> Iterator[str]:
             yield _noted(f"        {names[key]} = {places[key]}({arguments})", g, key)
             continue
         before = "".join(f', state["{k}"]' for k in kept)
-        variables = [f"{names[key]}_{k.rpartition('.')[2]}" for k in kept]
+        variables = [names[k] for k in kept]
         after += [f'"{k}": {v}' for k, v in zip(kept, variables, strict=True)]
         clocked = clock[1] if node.op.uses_step else ""
         left = ", ".join([names[key], *variables])
@@ -148,38 +162,35 @@ def _arguments(
 
 
 def _names(g: Graph) -> dict[str, str]:
-    """A variable for each node; the input is `u`."""
-    taken = {"u", "self", "state", "dt", "rate", "nn", "layer", "layers"}
+    """A variable for each node and each state after it; the input is `u`."""
+    taken = {"u", "self", "state", "dt", "rate", "getattr"}
     names = {g.input: "u"}
     for key in g.keys:
-        if key == g.input:
-            continue
-        name = key.replace(".", "_")
-        while name in taken or keyword.iskeyword(name):
-            name += "_"
-        taken.add(name)
-        names[key] = name
+        for path in (key, *(f"{key}.{name}" for name in g.state(key))):
+            name = path.replace(".", "_")
+            while name in taken or keyword.iskeyword(name):
+                name += "_"
+            taken.add(name)
+            names.setdefault(path, name)
     return names
 
 
 def _places(g: Graph) -> dict[str, str]:
     """How each layer is reached: `self.layers[0].norm`. Runs of numbers are lists, as `nest` makes them."""
-    children: dict[str, list[str]] = {}
+    children: dict[str, dict[str, None]] = {}
     keys = [k for k, n, _ in g if n.op.layer]
     for key in keys:
         path = key.split(".")
         for i, name in enumerate(path):
-            inside = children.setdefault(".".join(path[:i]), [])
-            if name not in inside[-1:] and name not in inside:
-                inside.append(name)
-    lists = {p for p, names in children.items() if names == [str(i) for i in range(len(names))]}
+            children.setdefault(".".join(path[:i]), {})[name] = None
+    lists = {p for p, names in children.items() if list(names) == [str(i) for i in range(len(names))]}
 
     def reach(key: str) -> str:
         text, prefix = "self", ""
         for name in key.split("."):
             if prefix in lists:
                 text += f"[{name}]"
-            elif name.isdigit():
+            elif name.isdigit() or name.startswith("__"):
                 text = f'getattr({text}, "{name}")'
             else:
                 text += f".{name}"

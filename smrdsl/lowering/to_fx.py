@@ -11,11 +11,12 @@
 from __future__ import annotations
 
 import operator
+import traceback
 from collections.abc import Mapping
 
 from torch import fx, nn
 
-from smrdsl.graph.graph import Graph, Node
+from smrdsl.graph.graph import Graph, Location, Node
 
 FORMS = ("parallel", "chunk", "step")
 
@@ -79,9 +80,8 @@ class _Writer:
     ) -> fx.Node:
         names = list(self.g.state(key))
         if state is None or not names:
-            call = self.fx.create_node(
-                "call_module", key, tuple(arguments), dict(keywords), name=key.replace(".", "_")
-            )
+            name = _variable(key)
+            call = self.fx.create_node("call_module", key, tuple(arguments), dict(keywords), name=name)
             return self._at(key, call)
         before = [self._item(key, state, f"{key}.{name}") for name in names]
         layer = self._at(key, self.fx.get_attr(key))
@@ -90,21 +90,27 @@ class _Writer:
         self._at(key, call)
         for i, name in enumerate(names):
             self.state_after[f"{key}.{name}"] = self._item(key, call, i + 1)
-        return self._item(key, call, 0, key.replace(".", "_"))
+        return self._item(key, call, 0, _variable(key))
 
     def _item(self, key: str, whole: fx.Node, index: str | int, name: str | None = None) -> fx.Node:
         node = self.fx.create_node("call_function", operator.getitem, (whole, index), name=name)
         return self._at(key, node)
 
 
-class Located(fx.Interpreter):
-    """Runs a GraphModule node by node; `failed` is the node that raised."""
+def _variable(key: str) -> str:
+    """What a node is called in the code; fx makes it unique, but does not know that `self` is taken."""
+    return "self_" if key == "self" else key.replace(".", "_")
 
-    failed: fx.Node | None = None
 
-    def run_node(self, n: fx.Node) -> object:
-        try:
-            return super().run_node(n)
-        except Exception:
-            self.failed = self.failed or n
-            raise
+def failed_at(form: fx.GraphModule, error: BaseException) -> tuple[str, Location] | None:
+    """The path and place of the node at which a form's `forward` raised an error, None if it did not.
+
+    The code that fx writes has a line for each node, which starts with its name.
+    """
+    code = type(form).forward.__code__
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is code:
+            name = form.code.splitlines()[number - 1].split()[0]
+            found = [n for n in form.graph.nodes if n.name == name]
+            return found[0].meta.get("smr") if found else None
+    return None

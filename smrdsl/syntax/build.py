@@ -48,9 +48,7 @@ class Build(Transformer):
     def bring(self, keyword: Token, path: Token, word: Token | None, alias: Token | None) -> tree.Import:
         return tree.Import(self.text(path), optional(alias), span=between(keyword, alias or path))
 
-    def component(
-        self, keyword: Token, name: Token, parameters: Many | None, block: tree.Block
-    ) -> tree.Component:
+    def component(self, keyword: Token, name: Token, parameters: Many | None, block: tree.Block) -> tree.Component:
         span = between(keyword, block)
         return tree.Component(identifier(name), items(parameters), block, span=span)
 

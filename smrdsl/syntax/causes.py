@@ -48,7 +48,7 @@ class Clash:
     @property
     def in_value(self) -> bool:
         """Whether a value is complete here and might go on."""
-        return "and" in self.accepts
+        return not OPERATORS.isdisjoint(self.accepts)
 
     def meant(self, kind: str) -> str | None:
         """The text that a repair of this kind writes."""

@@ -54,7 +54,7 @@ def _misspelt(text: str) -> tuple[str, str | None]:
         return "`_` stands alone between two digits", meant
     if re.fullmatch(r"[0-9._]+", text):
         return "it has more than one point", None
-    return "and a name does not start with a digit", None
+    return "digits and letters do not mix, and a name starts with a letter", None
 
 
 def text_flaw(text: str, good: re.Pattern[str]) -> Flaw | None:

@@ -44,9 +44,7 @@ class Printer:
 
     # --- rows
 
-    def gap(
-        self, offset: int, *, flat: str = "", first: bool, apart: bool = False, last: bool = False
-    ) -> list[Doc]:
+    def gap(self, offset: int, *, flat: str = "", first: bool, apart: bool = False, last: bool = False) -> list[Doc]:
         """What stands before a row at an offset: comments, the line end, the author's blank lines.
 
         In front of the `first` row there is none, between rows that stand `apart` one at least.
@@ -70,9 +68,7 @@ class Printer:
         docs: list[Doc] = []
         before = None
         for item in node.items:
-            apart = before is not None and any(
-                isinstance(i, tree.Component | tree.Model) for i in (before, item)
-            )
+            apart = before is not None and any(isinstance(i, tree.Component | tree.Model) for i in (before, item))
             docs += [*self.gap(item.span.start, first=before is None, apart=apart), self.item(item)]
             before = item
         docs += self.gap(node.span.end, first=before is None, last=True)

@@ -59,9 +59,7 @@ class Values:
 
     # --- lists
 
-    def bracket(
-        self, opening: str, items: Sequence[Any], doc: Callable[[Any], Doc], closing: str, end: int
-    ) -> Doc:
+    def bracket(self, opening: str, items: Sequence[Any], doc: Callable[[Any], Doc], closing: str, end: int) -> Doc:
         """Items in brackets, all on one line or each on its own; the closing one is at `end`."""
         rows: list[Doc] = []
         for place, item in enumerate(items):

@@ -91,9 +91,7 @@ def test_deepest(text: str, level: str) -> None:
 
 
 def test_a_thousand_layers_are_quick() -> None:
-    layer = (
-        "  residual { norm(layer)  smr(memory=4)  s4(state=64, dt=0.001..0.1)  gelu  dropout(0.1)  glu }\n"
-    )
+    layer = "  residual { norm(layer)  smr(memory=4)  s4(state=64, dt=0.001..0.1)  gelu  dropout(0.1)  glu }\n"
     text = "model a {\n" + layer * 1000 + "}\n"
     well("")
     start = time.process_time()

@@ -28,9 +28,7 @@ def maybe(items: st.SearchStrategy) -> st.SearchStrategy:
 
 
 # Names that look like reserved words, numbers and each other.
-words = st.sampled_from(
-    "x y s4 width _ _a B2 e1 E modelx it_ trues layer_norm aVeryLongNameOfSomeThing".split()
-)
+words = st.sampled_from("x y s4 width _ _a B2 e1 E modelx it_ trues layer_norm aVeryLongNameOfSomeThing".split())
 names = build(tree.Name, words)
 callees = names | build(tree.Dotted, words, words)
 strings = st.sampled_from(["", "a.smr", 'a "b" \\ {', "# é😀", "\n\t\0\x7f\u2028"]) | st.text(max_size=4)
@@ -77,9 +75,7 @@ simple = st.one_of(
     build(tree.Body, labels),
     operations,
     build(tree.Place, operations, st.sampled_from(["before", "after"]), selectors, maybe(few)),
-    build(
-        tree.Replace, selectors, build(tree.Step, st.none(), callees, arguments(few), st.none()), maybe(few)
-    ),
+    build(tree.Replace, selectors, build(tree.Step, st.none(), callees, arguments(few), st.none()), maybe(few)),
     build(tree.Remove, selectors, maybe(few)),
     build(tree.Execute, selectors, names, maybe(few)),
 )
