@@ -32,7 +32,7 @@ from smrdsl.kernels.transition import Transition
 
 Gap = float | Tensor
 BLOCK = 1 << 19
-"""Elements of the inputs, or of the state matrices, that are worked on at once on a CPU: what fits in its cache."""
+"""Elements of the inputs that are worked on at once on a CPU: what fits in its cache."""
 NARROWEST = 32
 """Channels of the narrowest block."""
 
@@ -107,18 +107,17 @@ def in_precision(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def block_width(core: Core, u: Tensor) -> int:
+def block_width(u: Tensor) -> int:
     """How many channels of u (B, L, H) are worked on at once."""
     batch, length, channels = u.shape
     if u.device.type != "cpu" or not (known(batch) and known(length)):
         return channels
-    matrix = 0 if core.diagonal else 2 * core.c.shape[-1] ** 2
-    return min(channels, max(NARROWEST, BLOCK // max(1, batch * length, matrix)))
+    return min(channels, max(NARROWEST, BLOCK // max(1, batch * length)))
 
 
 def _convolve(core: Core, u: Tensor, rate: Gap | None) -> Tensor:
     """From the zero state: both directions by one transform, or the one there is."""
-    width = block_width(core, u)
+    width = block_width(u)
     blocks = zip(core.system(rate, u.dtype).split(width), u.split(width, 2), strict=True)
     if core.back is None:
         return torch.cat([convolve(system, v) for system, v in blocks], 2)
@@ -134,7 +133,7 @@ def _run(
         return _run_varying(core, strategy, u, x, wide(dt) if rate is None else wide(dt) * rate)
     if strategy == "recurrent" and known(u.shape[1]):
         return recur(core.system(rate, u.dtype), u, x)
-    width, run = block_width(core, u), scan if strategy == "scan" and known(u.shape[1]) else convolve_from
+    width, run = block_width(u), scan if strategy == "scan" and known(u.shape[1]) else convolve_from
     blocks = zip(core.system(rate, u.dtype).split(width), u.split(width, 2), x.split(width, 1), strict=True)
     outputs, states = zip(*(run(*block) for block in blocks), strict=True)
     return torch.cat(outputs, 2), torch.cat(states, 1)

@@ -3,7 +3,7 @@
 Of T inputs u and the state s before them,
 
     y  = u Toeplitz(k) + s W        k_l = c . A^l b,  W_t = c A^(t + 1)
-    s' = A^T s + u V                V_j = A^(T - 1 - j) b
+    s' = A^T s + u V                V_j = A^j b, inputs newest first
 
 so a time-invariant system needs 2 T + 4 N multiplications a sample, nearly all in matrix products, and one short loop over
 chunks. A varying one has no such matrices: its loop is over the times of a chunk, all chunks at once, and runs twice:
@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smrdsl.kernels.system import System, with_skip
+from smrdsl.kernels.system import System, cut, with_skip
 from smrdsl.kernels.transition import Diagonal, Transition
 
 LONG = 2048
@@ -35,39 +35,28 @@ def scan(system: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     batch, length, _ = u.shape
     log = 7 if length >= LONG else 6
     size = min(length, 1 << log)
-    inside, from_state, newest_last = chunk_maps(system, size)
-    chunks = cut(u, size)
+    inside, from_state, columns = chunk_maps(system, size)
+    chunks = cut(u, size, 0, -length % size)
     before = x.transpose(0, 1).unsqueeze(2)
     if length > size:
-        left = by_chunk(chunks @ newest_last, batch)
+        left = by_chunk(chunks @ columns, batch)
         before = carry(system.powers.square(log, u.dtype), left, x.transpose(0, 1))
     y = (chunks @ inside).baddbmm_(before.flatten(1, 2), from_state)
     rest = length - (before.shape[2] - 1) * size
-    tail = u[:, length - rest :].permute(2, 0, 1) @ newest_last[:, size - rest :]
+    tail = u[:, length - rest :].flip(1).permute(2, 0, 1) @ columns[:, :rest]
     x = system.powers.advance(before[:, :, -1], rest) + tail
     return join(y, batch)[:, :length], x.transpose(0, 1)
 
 
 def chunk_maps(system: System, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Toeplitz(k) (H, T, T), W (H, N, T) and V (H, T, N), T = size."""
+    """For inputs newest first: Toeplitz(k) (H, T, T), W (H, N, T) and V (H, T, N), T = size."""
     columns = system.powers.orbit(system.b, size)
     k = with_skip((columns @ system.c.mT).squeeze(2), system.d)
     row = system.powers.square(0, k.dtype, transposed=True).apply(system.c)
     rows = system.powers.orbit(row, size, transposed=True)
-    return toeplitz(k), rows.mT, columns.flip(1)
-
-
-def toeplitz(k: Tensor) -> Tensor:
-    """k (H, T) -> (H, T, T): row s, column t holds k_{t-s}, and 0 where t < s."""
-    length = k.shape[1]
-    return F.pad(k, (length - 1, 0)).unfold(1, length, 1).flip(1)
-
-
-def cut(u: Tensor, size: int) -> Tensor:
-    """(B, L, H) -> (H, B * M, size), with zeros after the last input."""
-    batch, length, channels = u.shape
-    padded = F.pad(u, (0, 0, 0, -length % size)).contiguous()
-    return padded.view(-1, size, channels).transpose(1, 2).contiguous().transpose(0, 1)
+    # Row s is the kernel behind s zeros from the right: windows of it, which slide by one.
+    inside = F.pad(k, (size - 1, 0)).unfold(1, size, 1)
+    return inside, rows.mT, columns
 
 
 def join(y: Tensor, batch: int) -> Tensor:
@@ -95,7 +84,7 @@ def scan_varying(
     batch, length, _ = u.shape
     size = 1 << (length.bit_length() + 1) // 2
     # A gap of 0 with an input of 0 leaves a state as it is.
-    inputs = cut(u, size).unsqueeze(-1).unbind(2)
+    inputs = cut(u, size, 0, -length % size).flip(2).unsqueeze(-1).unbind(2)
     times = F.pad(gaps, (0, -length % size)).view(-1, size).unbind(1)
 
     across, left = discretise(times[0])

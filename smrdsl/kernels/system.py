@@ -78,9 +78,15 @@ def last_state(system: System, u: Tensor, x: Tensor) -> Tensor:
     log, tiles = tiling(length)
     size = 1 << log
     missing = size * tiles - length
-    u = F.pad(u, (0, 0, missing, 0)).permute(2, 0, 1)
-    newest_last = system.powers.orbit(system.b, size).flip(1)
-    z = (u.reshape(channels, batch * tiles, size) @ newest_last).view(channels, batch, tiles, -1)
+    z = (cut(u, size, missing, 0) @ system.powers.orbit(system.b, size)).view(channels, batch, tiles, -1)
     start = system.powers.advance(x.transpose(0, 1), size - missing)
     z = torch.cat([z[:, :, :1] + start.unsqueeze(2), z[:, :, 1:]], 2)
     return system.powers.fold(z, log).transpose(0, 1)
+
+
+def cut(u: Tensor, size: int, before: int, after: int) -> Tensor:
+    """u (B, L, H) with so many zeros before and after -> tiles (H, B * M, size), the newest input first in each."""
+    batch, length, channels = u.shape
+    tiles = F.pad(u, (0, 0, before, after)).reshape(batch * ((before + length + after) // size), size, channels)
+    # Compact before it is transposed: in a block of u, times lie a power of two apart and share few cache lines.
+    return tiles.flip(1).transpose(1, 2).contiguous().transpose(0, 1).contiguous()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -13,12 +13,15 @@ from torch import Tensor, fx, nn
 from smrdsl.core.errors import SmrError
 from smrdsl.graph.graph import Graph
 from smrdsl.lowering.layers import initial_state, nest, set_strategies
-from smrdsl.lowering.to_fx import FORMS, Located, to_fx
-from smrdsl.plan.plan import Conditions, Plan, make_plan
+from smrdsl.lowering.to_fx import FORMS, failed_at, to_fx
+from smrdsl.plan.plan import Plan, make_plan
+from smrdsl.runtime.conditions import conditions
 from smrdsl.runtime.errors import InputError, StepError
 from smrdsl.runtime.groups import parameter_groups
+from smrdsl.runtime.stream import Stream
 
 State = dict[str, Tensor]
+WHOLE = (torch.int64, torch.int32)
 
 
 class CompiledModel(nn.Module):
@@ -31,19 +34,51 @@ class CompiledModel(nn.Module):
 
     def __init__(self, graph: Graph, layers: Mapping[str, nn.Module], plan: Plan, text: str = "") -> None:
         super().__init__()
-        root = nest(layers)
-        for name, child in root.named_children():
-            self._modules[name] = child
-        self._layers = dict(layers)
-        set_strategies(self._layers, plan.strategies)
-        self._forms = {form: to_fx(graph, root, form) for form in FORMS if _has(graph, form)}
-        self.graph = graph
-        self.plan = plan
-        self.text = text
+        self._graph = graph
+        self._plan = plan
+        self._text = text
         self._input = graph.node(graph.input)
         self._timed = graph.timed
         self._uses_step = any(n.op.uses_step for _, n, _ in graph)
-        self._state_keys = tuple(f"{key}.{name}" for key in graph.keys for name in graph.state(key))
+        self._kept = {key: graph.state(key) for key in graph.keys if graph.state(key)}
+        self._state_keys = frozenset(f"{key}.{name}" for key, kinds in self._kept.items() for name in kinds)
+        for name, child in nest(layers).named_children():
+            if hasattr(type(self), name) or name in self.__dict__:
+                raise SmrError(f"every compiled model has an attribute `{name}`: give that step another label")
+            self._modules[name] = child
+        set_strategies(self, plan.strategies)
+        self._forms = self._write_forms()
+
+    def _write_forms(self) -> dict[str, fx.GraphModule]:
+        """The forms, over these very modules: a layer that a user replaces is replaced in all of them."""
+        forms = FORMS if not self._graph.look_ahead() else FORMS[:1]
+        written = {form: to_fx(self._graph, self, form) for form in forms}
+        for module in written.values():
+            module._modules = self._modules
+        return written
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_forms"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy writes its forms anew, over its own modules."""
+        super().__setstate__(state)
+        self._forms = self._write_forms()
+
+    @property
+    def graph(self) -> Graph:
+        """The model as a graph, after the passes."""
+        return self._graph
+
+    @property
+    def plan(self) -> Plan:
+        """How each core is executed, and why."""
+        return self._plan
+
+    @property
+    def text(self) -> str:
+        """The spec in its canonical form, with imports resolved."""
+        return self._text
 
     @property
     def fx(self) -> fx.GraphModule:
@@ -75,7 +110,8 @@ class CompiledModel(nn.Module):
 
         u: (batch, length, channels), or whole numbers (batch, length). dt: (batch, length), the gap before each sample
         relative to the training step, for timed models. rate: scales every step of an untimed one. state: from
-        `initial_state`, or what an earlier call returned. Raises `InputError` for a shape that does not fit.
+        `initial_state`, or what an earlier call returned. Raises `InputError` for what does not fit the model, with the
+        line of the spec.
         """
         self._check(u, sequence=True)
         clock = self._clock(u.shape[:2], dt, rate)
@@ -96,7 +132,10 @@ class CompiledModel(nn.Module):
         *,
         rate: float | Tensor | None = None,
     ) -> tuple[Tensor, State]:
-        """One sample: u (batch, channels), or whole numbers (batch,); the output without the time axis, and the state."""
+        """One sample: u (batch, channels), or whole numbers (batch,); the output without the time axis, and the state.
+
+        dt: (batch,). Raises `StepError` where an operator looks ahead, `InputError` as `forward` does.
+        """
         self._form("step")
         self._check(u, sequence=False)
         self._check_state(state, u.shape[0])
@@ -107,16 +146,22 @@ class CompiledModel(nn.Module):
     ) -> State:
         """The state before the first sample. Device and dtype are the weights' unless given."""
         self._form("step")
+        if batch_size < 0:
+            raise InputError(f"the batch size must be at least 0, this is {batch_size}")
         some = next(self.parameters(), torch.empty(0))
         place = torch.device(device) if device is not None else some.device
-        return initial_state(self.graph, self._layers, batch_size, place, dtype or some.dtype)
+        return initial_state(self, self._kept, batch_size, place, dtype or some.dtype)
 
-    def replan(self, **conditions: Any) -> Plan:
-        """Plan anew for another length, batch, mode, dtype or device, and execute so from now on."""
-        wanted = replace(self.plan.conditions, **conditions)
-        self.plan = make_plan(self.graph, wanted)
-        set_strategies(self._layers, self.plan.strategies)
-        return self.plan
+    def stream(self, batch_size: int = 1) -> Stream:
+        """The model as a function of the next sample or chunk, which keeps its own state."""
+        return Stream(self, batch_size)
+
+    def replan(self, **changes: Any) -> Plan:
+        """Plan anew for another length, batch, mode, dtype or device, and execute so from now on. Raises `SmrError`."""
+        wanted = conditions(**{**asdict(self.plan.conditions), **changes})
+        self._plan = make_plan(self.graph, wanted)
+        set_strategies(self, self._plan.strategies)
+        return self._plan
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """Optimiser groups as the papers prescribe them per operator, for `torch.optim.AdamW` and its kin."""
@@ -136,41 +181,35 @@ class CompiledModel(nn.Module):
         return self._forms[form]
 
     def _run(self, form: str, *inputs: Any, **clock: Any) -> Any:
+        """Run a form's own code: called as a module, fx would write to standard error where it fails."""
+        run = self._forms[form].forward
         if torch.compiler.is_compiling():
-            return self._forms[form](*inputs, **clock)
+            return run(*inputs, **clock)
         try:
-            return self._forms[form](*inputs, **clock)
-        except (RuntimeError, IndexError) as error:
-            raise self._located(form, error, inputs, clock) from error
-
-    def _located(self, form: str, error: Exception, inputs: tuple[Any, ...], clock: dict[str, Any]) -> Exception:
-        """The error with the line of the spec; found by running again, node by node."""
-        if isinstance(error, SmrError | torch.cuda.OutOfMemoryError):
-            return error
-        located = Located(self._forms[form])
-        arguments = [*inputs, *clock.values()]
-        try:
-            with torch.no_grad():
-                located.run(*arguments)
-        except Exception as second:
-            error = second
-        if located.failed is None or "spec" not in located.failed.meta:
-            return error
-        key, where = located.failed.meta["spec"]
-        reason = str(error).splitlines()[0]
-        return InputError(f"{where}: {where.text} ({key}): {reason}")
+            return run(*inputs, **clock)
+        except Exception as error:
+            if type(error).__module__.startswith("torch"):  # out of memory, and what steers torch itself
+                raise
+            place = failed_at(self._forms[form], error)
+            if place is None:
+                raise
+            key, where = place
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise InputError(f"{where}: {where.text} ({key}): {reason}") from error
 
     def _check(self, u: Tensor, *, sequence: bool) -> None:
+        """Refuse an input of another shape or kind; which whole numbers are tokens is seen by those who read them."""
         node = self._input
-        dims = [d for d in node.type.dims if sequence or d != "L"]
-        wanted = "(" + ", ".join({"B": "batch", "L": "length"}.get(str(d), str(d)) for d in dims) + ")"
-        fits = u.dim() == len(dims) and (node.type.kind == "index" or u.shape[-1] == dims[-1])
-        if not fits:
-            found = tuple(u.shape)
-            raise InputError(f"{node.location}: {node.location.text}: the input is {found}, not {wanted}")
-        if node.type.kind == "index" and (u.is_floating_point() or u.is_complex()):
-            message = f"the input is {u.dtype}; tokens are whole numbers"
-            raise InputError(f"{node.location}: {node.location.text}: {message}")
+        index = node.type.kind == "index"
+        if isinstance(u, Tensor) and (u.dtype in WHOLE if index else u.is_floating_point()):
+            width = index or u.shape[-1:] == node.type.dims[-1:]
+            if width and u.dim() == len(node.type.dims) - (not sequence):
+                return
+        axes = ["batch", "length"][: 1 + sequence] + [str(node.type.width)] * (not index)
+        kind = "whole numbers, int64 or int32," if index else "reals"
+        found = f"{u.dtype} {tuple(u.shape)}" if isinstance(u, Tensor) else f"a {type(u).__name__}"
+        message = f"the input must be {kind} ({', '.join(axes)}), this is {found}"
+        raise InputError(f"{node.location}: {node.location.text}: {message}")
 
     def _clock(self, shape: torch.Size, dt: Tensor | None, rate: float | Tensor | None) -> dict[str, Any]:
         """What the cores are told about time."""
@@ -187,18 +226,21 @@ class CompiledModel(nn.Module):
             return {}
         if not self._uses_step:
             raise InputError("the model has no core that a rate could apply to")
+        if isinstance(rate, Tensor) and rate.dim() > 0:
+            raise InputError(f"the rate must be one number, this is {tuple(rate.shape)}; gaps are for timed models")
+        if not isinstance(rate, Tensor) and not rate > 0:
+            raise InputError(f"the rate must be above 0, this is {rate}")
         return {"rate": rate}
 
     def _check_state(self, state: State, batch: int) -> None:
-        for key in self._state_keys:
-            if key not in state:
-                raise InputError(f"the state lacks {key}: it belongs to another model")
-            if state[key].shape[:1] != (batch,):
-                raise InputError(f"the state is for {state[key].shape[0]} sequences, the input has {batch}")
-
-
-def _has(g: Graph, form: str) -> bool:
-    return form == "parallel" or not g.look_ahead()
+        """Refuse the state of another model or batch; this runs at each step, so it does no more."""
+        if state.keys() != self._state_keys:
+            odd = min(state.keys() ^ self._state_keys)
+            told = f"lacks {odd}" if odd in self._state_keys else f"holds {odd}"
+            raise InputError(f"the state {told}: it belongs to another model")
+        for tensor in state.values():
+            if tensor.shape[0] != batch:
+                raise InputError(f"the state is for {tensor.shape[0]} sequences, the input has {batch}")
 
 
 def _looks_ahead(g: Graph) -> str:

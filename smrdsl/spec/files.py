@@ -83,7 +83,7 @@ def read_source(path: Path, limit: int = TEXT_LIMIT) -> Source:
         reason = getattr(error, "strerror", None) or str(error)
         raise refuse("E0601", f"cannot read {path}: {reason}") from None
     try:
-        return Source(str(path), data.decode("utf-8"))
+        return Source(str(path), data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         message = f"{path} is not UTF-8 text: byte {error.start + 1:,} is 0x{data[error.start]:02x}"
         raise refuse("E0601", message) from None

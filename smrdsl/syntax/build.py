@@ -52,20 +52,24 @@ class Build(Transformer):
         span = between(keyword, block)
         return tree.Component(identifier(name), items(parameters), block, span=span)
 
-    def model(
+    def model(self, keyword: Token, name: Token, parameters: Many | None, block: tree.Block) -> tree.Model:
+        # Without a base, an empty list and none mean the same.
+        given = parameters.items if parameters and parameters.items else None
+        return tree.Model(identifier(name), given, None, (), block, span=between(keyword, block))
+
+    def twin(
         self,
         keyword: Token,
         name: Token,
         parameters: Many | None,
-        extends: Token | None,
-        base: tree.Name | tree.Dotted | None,
+        extends: Token,
+        base: tree.Name | tree.Dotted,
         arguments: Many | None,
-        block: tree.Block,
+        edits: tree.Block,
     ) -> tree.Model:
-        # Without a base, an empty list and none mean the same.
-        given = parameters.items if parameters and (base or parameters.items) else None
-        span = between(keyword, block)
-        return tree.Model(identifier(name), given, base, items(arguments), block, span=span)
+        given = parameters.items if parameters else None
+        span = between(keyword, edits)
+        return tree.Model(identifier(name), given, base, items(arguments), edits, span=span)
 
     def parameters(self, opening: Token, *parts: tree.Parameter | Token | None) -> Many:
         return listed(opening, parts)
@@ -82,6 +86,10 @@ class Build(Transformer):
             skip = " skip " if span.end - span.start == 2 else "skip "
             fix = Fix("write `skip` for a block that does nothing", end, skip)
             opening.reading.error("E0105", "this block is empty", span, fix=fix)
+        return tree.Block(statements, span=span)
+
+    def edits(self, opening: Token, *parts: tree.Statement | Token) -> tree.Block:
+        statements, span, _ = listed(opening, parts)
         return tree.Block(statements, span=span)
 
     def let(self, keyword: Token, name: Token, equals: Token, value: Value) -> tree.Let:
