@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smrdsl.core.errors import Diagnostic, SmrError, SpecError
-from smrdsl.core.source import Source
+from smrdsl.core.source import Source, Span
 from smrdsl.graph.build import build
 from smrdsl.graph.graph import Graph
 from smrdsl.passes.contract import Watch, run_all
 from smrdsl.passes.order import passes_without
-from smrdsl.plan.plan import DEFAULT_LENGTH, Conditions, make_plan
+from smrdsl.ops.contract import Range
+from smrdsl.plan.plan import DEFAULT_LENGTH, make_plan
+from smrdsl.runtime.conditions import conditions
 from smrdsl.spec.bundle import bundle
 from smrdsl.spec.files import read_source
 from smrdsl.spec.limits import Limits
@@ -27,8 +29,6 @@ from smrdsl.spec.values import Value, Word
 
 if TYPE_CHECKING:
     from smrdsl.runtime.model import CompiledModel
-
-MODES = ("train", "infer", "decode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ def lower_source(
     path: Path | None = None,
     *,
     model: str | None = None,
-    set: Mapping[str, Any] | None = None,
+    set: Mapping[str, Value] | None = None,
     limits: Limits | None = None,
 ) -> Lowered:
     """From a text to the graph of one of its models. Raises `SpecError` with all that is wrong."""
-    return _lowered(Resolver(source, path, limits or Limits()), model, values(set or {}))
+    return _lowered(Resolver(source, path, limits or Limits()), model, set or {})
 
 
 def _lowered(resolver: Resolver, model: str | None, settings: Mapping[str, Value]) -> Lowered:
@@ -77,9 +77,14 @@ def compile_lowered(
     watch: Watch | None = None,
 ) -> CompiledModel:
     """From a graph to a module: passes, plan, layers, fx. Imports torch."""
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise SmrError(f"the seed must be a whole number, this is {seed!r}")
     graph = run_all(lowered.graph, passes_without(disable), watch)
-    conditions = conditions_for(graph, length, batch, mode, dtype, device)
-    plan = make_plan(graph, conditions)
+    default = graph.length or DEFAULT_LENGTH
+    wanted = conditions(
+        default if length is None else length, 1 if batch is None else batch, mode, dtype or "float32", device or "cpu"
+    )
+    plan = make_plan(graph, wanted)
 
     import torch
 
@@ -87,37 +92,14 @@ def compile_lowered(
     from smrdsl.runtime.model import CompiledModel
     from smrdsl.runtime.weights import load_into
 
+    try:
+        place = torch.empty(0, device=wanted.device).device
+    except (RuntimeError, AssertionError) as error:
+        raise SmrError(f"cannot use the device `{wanted.device}`: {str(error).splitlines()[0]}") from None
     model = CompiledModel(graph, make_layers(graph, seed), plan, lowered.text)
     if weights is not None:
         load_into(model, weights)
-    try:
-        model.to(device=conditions.device, dtype=getattr(torch, conditions.dtype) if dtype or not weights else None)
-    except (RuntimeError, AssertionError) as error:
-        raise SmrError(f"cannot use device {conditions.device}: {str(error).splitlines()[0]}") from None
-    return model.train(mode == "train")
-
-
-def conditions_for(
-    graph: Graph, length: int | None, batch: int | None, mode: str, dtype: Any, device: Any
-) -> Conditions:
-    """The job that the plan is made for, checked. Raises `SmrError`."""
-    if mode not in MODES:
-        raise SmrError(f"no mode `{mode}`; there are {', '.join(MODES)}")
-    for name, number in (("length", length), ("batch", batch)):
-        if number is not None and (not isinstance(number, int) or number < 1):
-            raise SmrError(f"{name} must be a whole number of at least 1, this is {number}")
-    kind = str(dtype or "float32").removeprefix("torch.")
-    if kind not in ("float32", "float64"):
-        raise SmrError(f"no dtype `{kind}`; there are float32 and float64 (bfloat16 by torch.autocast)")
-    return Conditions(length or graph.length or DEFAULT_LENGTH, batch or 1, mode, kind, str(device or "cpu"))
-
-
-def values(given: Mapping[str, Any]) -> dict[str, Value]:
-    """Python values as values of the language: a str is a word."""
-    from smrdsl.core.source import Span
-
-    spans = {n: Span(Source("<set>", str(v)), 0, len(str(v))) for n, v in given.items()}
-    return {n: Word(v, spans[n]) if isinstance(v, str) else v for n, v in given.items()}
+    return model.to(place, getattr(torch, wanted.dtype)).train(mode == "train")
 
 
 # --- what users call
@@ -128,8 +110,8 @@ def compile(path: str | os.PathLike[str], model: str | None = None, **options: A
 
     model: its name, by default the first of the file. set: values for its parameters. length, batch: what to plan for
     (any other runs too). mode: "train" gives it in training mode, "infer" and "decode" in evaluation mode. seed: of the
-    initial weights, drawn per parameter path. weights: a safetensors file. dtype, device: as torch has them. disable:
-    names of passes. limits: `Limits`. Raises `SpecError` with all diagnostics.
+    initial weights, drawn per parameter path. weights: a safetensors file, or a package. dtype (float32 unless given),
+    device: as torch has them. disable: names of passes. limits: `Limits`. Raises `SpecError` with all diagnostics.
     """
     limits = options.get("limits") or Limits()
     return _compile(read_source(Path(path), limits.text), Path(path), model, options)
@@ -141,14 +123,20 @@ def compile_text(text: str, model: str | None = None, **options: Any) -> Compile
 
 
 def _compile(source: Source, path: Path | None, model: str | None, options: dict[str, Any]) -> CompiledModel:
-    early = {name: options.pop(name) for name in ("set", "limits") if name in options}
-    return compile_lowered(lower_source(source, path, model=model, **early), **options)
+    settings, limits = values(options.pop("set", None)), options.pop("limits", None)
+    return compile_lowered(lower_source(source, path, model=model, set=settings, limits=limits), **options)
 
 
-def lower(path: str | os.PathLike[str], model: str | None = None, **options: Any) -> Graph:
-    """The graph of a model, without making a tensor. Options: set, limits. Raises `SpecError`."""
-    limits = options.get("limits") or Limits()
-    return lower_source(read_source(Path(path), limits.text), Path(path), model=model, **options).graph
+def lower(
+    path: str | os.PathLike[str],
+    model: str | None = None,
+    *,
+    set: Mapping[str, Any] | None = None,
+    limits: Limits | None = None,
+) -> Graph:
+    """The graph of a model, without making a tensor. Raises `SpecError`."""
+    source = read_source(Path(path), (limits or Limits()).text)
+    return lower_source(source, Path(path), model=model, set=values(set), limits=limits).graph
 
 
 def layer(text: str, width: int, **options: Any) -> CompiledModel:
@@ -156,9 +144,8 @@ def layer(text: str, width: int, **options: Any) -> CompiledModel:
 
     It takes (batch, length, width). Components of the standard library are known by name. Raises `SpecError`.
     """
-    early = {name: options.pop(name) for name in ("limits",) if name in options}
-    source = Source("<layer>", text)
-    return compile_lowered(_lowered(layer_resolver(source, width, **early), None, {}), **options)
+    resolver = layer_resolver(Source("<layer>", text), width, options.pop("limits", None))
+    return compile_lowered(_lowered(resolver, None, {}), **options)
 
 
 def load(folder: str | os.PathLike[str], mode: str = "infer") -> CompiledModel:
@@ -166,3 +153,24 @@ def load(folder: str | os.PathLike[str], mode: str = "infer") -> CompiledModel:
     from smrdsl.runtime.package import load_package
 
     return load_package(folder, mode)
+
+
+def values(given: Mapping[str, Any] | None) -> dict[str, Value]:
+    """Python values as values of the language: a name is a word, a pair of numbers a range. Raises `SmrError`."""
+    return {name: _value(name, value) for name, value in (given or {}).items()}
+
+
+def _value(name: str, value: Any) -> Value:
+    match value:
+        case str():
+            return Word(value, Span(Source("<set>", value), 0, len(value))) if value.isidentifier() else value
+        case bool() | int() | float() | None | Word() | Range():
+            return value
+        case (int() | float() as low, int() | float() as high) if isinstance(value, tuple) and low <= high:
+            return Range(low=float(low), high=float(high))
+        case list():
+            return [_value(name, v) for v in value]
+    if hasattr(value, "__index__"):  # a number of numpy's
+        return int(value)
+    what = "numbers, words (str), lists and ranges (low, high) can be set"
+    raise SmrError(f"set: `{name}` is a {type(value).__name__}, {value!r}; {what}")

@@ -1,7 +1,7 @@
 """The command `smrdsl`: finds the command's file, and turns every way to fail into a clear line and an exit code.
 
-0 fine, 1 the spec has errors, 2 the command line is wrong, 3 an internal failure. A command is a file here with a click
-command called `command`; nothing lists them.
+0 fine, 1 the spec has errors, 2 the command line is wrong, 3 an internal failure, 130 stopped by Ctrl-C. A command is a
+file here with a click command called `command`; nothing lists them.
 """
 
 from __future__ import annotations
@@ -10,15 +10,21 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
-from smrdsl.cli.output import tell
-from smrdsl.core.errors import SmrError, SpecError
+from smrdsl import __version__
+from smrdsl.cli.output import tell, visible
+from smrdsl.core.errors import SmrError, SpecError, did_you_mean
 
 HERE = Path(__file__).parent
 NOT_COMMANDS = ("__init__", "main", "output", "options")
 ISSUES = "https://github.com/smrdsl/smrdsl/issues"
+
+
+class ReaderGone(Exception):
+    """Who read our output has enough. Not an OSError, which click would turn into an exit code of its own."""
 
 
 class Commands(click.Group):
@@ -32,59 +38,70 @@ class Commands(click.Group):
             return None
         return import_module(f"smrdsl.cli.{name}").command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]):  # noqa: ANN201
-        from smrdsl.core.errors import did_you_mean
-
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             known = self.list_commands(ctx)
             hint = did_you_mean(args[0], known) or f"; there are {', '.join(known)}"
             ctx.fail(f"no command `{args[0]}`{hint}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what it printed must be out before it is said to have gone well."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise ReaderGone from None
+        return code
+
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, help="Print the version and stop.")
-@click.pass_context
-def cli(ctx: click.Context, version: bool) -> None:
+@click.version_option(__version__, message="smrdsl %(version)s")
+def cli() -> None:
     """Describe stacks of state-space models; get a drawn, checked, fast PyTorch module."""
 
 
 def main() -> None:
     """The entry point; never shows a traceback unless SMRDSL_DEBUG is set."""
+    open_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def open_streams() -> None:
+    """Give a program that was started without a standard stream one that leads nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def run(arguments: list[str]) -> int:
     """Run a command line and give its exit code."""
-    if "--version" in arguments[:1]:
-        from smrdsl import __version__
-
-        print(f"smrdsl {__version__}")
-        return 0
     try:
         return cli.main(arguments, prog_name="smrdsl", standalone_mode=False) or 0
     except SpecError as error:
         tell(error.diagnostics)
         return 1
     except SmrError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _fail(1, f"error: {error}")
     except click.UsageError as error:
         error.show()
         return 2
-    except click.Abort:
-        print("stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (click.Abort, KeyboardInterrupt):
+        return _fail(130, "stopped")
+    except (ReaderGone, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to write goes nowhere
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
-        return 1
+        return _fail(1, f"error: {where}{error.strerror or error}")
     except Exception as error:
         if os.environ.get("SMRDSL_DEBUG"):
             raise
-        print(f"internal failure: {type(error).__name__}: {error}", file=sys.stderr)
-        print(f"please report it with the spec: {ISSUES} (SMRDSL_DEBUG=1 shows more)", file=sys.stderr)
-        return 3
+        report = f"please report it with the spec: {ISSUES} (SMRDSL_DEBUG=1 shows more)"
+        return _fail(3, f"internal failure: {type(error).__name__}: {error}\n{report}")
+
+
+def _fail(code: int, message: str) -> int:
+    print(visible(message), file=sys.stderr)
+    return code

@@ -37,7 +37,7 @@ def scan(system: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     size = min(length, 1 << log)
     inside, from_state, columns = chunk_maps(system, size)
     chunks = cut(u, size, 0, -length % size)
-    before = x.transpose(0, 1).unsqueeze(2)
+    before = x.transpose(0, 1).contiguous().unsqueeze(2)
     if length > size:
         left = by_chunk(chunks @ columns, batch)
         before = carry(system.powers.square(log, u.dtype), left, x.transpose(0, 1))
@@ -54,8 +54,8 @@ def chunk_maps(system: System, size: int) -> tuple[Tensor, Tensor, Tensor]:
     k = with_skip((columns @ system.c.mT).squeeze(2), system.d)
     row = system.powers.square(0, k.dtype, transposed=True).apply(system.c)
     rows = system.powers.orbit(row, size, transposed=True)
-    # Row s is the kernel behind s zeros from the right: windows of it, which slide by one.
-    inside = F.pad(k, (size - 1, 0)).unfold(1, size, 1)
+    # Windows of the kernel that slide by one, the newest input's first: it meets k_0 at the last time only.
+    inside = F.pad(k, (size - 1, 0)).unfold(1, size, 1).contiguous()
     return inside, rows.mT, columns
 
 

@@ -112,5 +112,5 @@ def failed_at(form: fx.GraphModule, error: BaseException) -> tuple[str, Location
         if frame.f_code is code:
             name = form.code.splitlines()[number - 1].split()[0]
             found = [n for n in form.graph.nodes if n.name == name]
-            return found[0].meta.get("smr") if found else None
+            return found[0].meta.get("spec") if found else None
     return None

@@ -18,11 +18,16 @@ def conditions(length: Any, batch: Any, mode: Any, dtype: Any, device: Any) -> C
     for name, number in (("length", length), ("batch", batch)):
         whole = isinstance(number, int) and not isinstance(number, bool)
         if not whole or not 1 <= number <= LARGEST:
-            raise SmrError(f"{name} must be a whole number of at least 1, this is {number!r}")
-    if mode not in MODES:
-        hint = did_you_mean(str(mode), MODES) or f"; there are {', '.join(MODES)}"
-        raise SmrError(f"no mode `{mode}`{hint}")
+            raise SmrError(f"{name} must be a whole number from 1 to {LARGEST:.0e}, this is {number!r}")
+    check_mode(mode)
     kind = str(dtype).removeprefix("torch.")
     if kind not in DTYPES:
         raise SmrError(f"no dtype `{kind}`; there are {' and '.join(DTYPES)} (bfloat16 by torch.autocast)")
     return Conditions(length, batch, mode, kind, str(device))
+
+
+def check_mode(mode: Any) -> None:
+    """Raise `SmrError` unless it is one of `MODES`."""
+    if mode not in MODES:
+        hint = did_you_mean(str(mode), MODES) or f"; there are {', '.join(MODES)}"
+        raise SmrError(f"no mode `{mode}`{hint}")

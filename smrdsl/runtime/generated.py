@@ -42,7 +42,8 @@ def load_weights(module: nn.Module, file: str | os.PathLike[str]) -> nn.Module:
 
 
 def _argument(annotation: Any, value: Any) -> Any:
-    if isinstance(value, str) and ".." in value and "Range" in str(annotation):
+    """A value as the operator takes it: a range is written as a text."""
+    if isinstance(value, str) and ".." in value and Range.__name__ in str(annotation):
         low, _, high = value.partition("..")
         return Range(low=float(low), high=float(high))
     return value

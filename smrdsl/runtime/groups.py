@@ -12,7 +12,10 @@ SSM_RATE = 1e-3
 
 
 def parameter_groups(model: CompiledModel, lr: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Groups for an optimiser: regular, without decay, and the cores' dynamics at a rate of at most 1e-3 without decay."""
+    """Groups for an optimiser: regular, without decay, and the cores' dynamics at a rate of at most 1e-3 without decay.
+
+    Parameters that a user put into the model are regular, and decay where they have more than one axis.
+    """
     tensors = dict(model.named_parameters())
     sorted_: dict[tuple[str, bool], list[Any]] = {}
     for key, _, _ in model.graph:
@@ -20,7 +23,8 @@ def parameter_groups(model: CompiledModel, lr: float, weight_decay: float) -> li
             tensor = tensors.pop(f"{key}.{name}", None)
             if tensor is not None:
                 sorted_.setdefault((declared.group, declared.decay), []).append(tensor)
-    assert not tensors, f"not declared by their operators: {', '.join(tensors)}"
+    for tensor in tensors.values():
+        sorted_.setdefault(("regular", tensor.dim() > 1), []).append(tensor)
     return [
         {
             "name": group if decay else f"{group} without decay",

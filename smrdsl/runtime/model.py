@@ -42,6 +42,7 @@ class CompiledModel(nn.Module):
         self._uses_step = any(n.op.uses_step for _, n, _ in graph)
         self._kept = {key: graph.state(key) for key in graph.keys if graph.state(key)}
         self._state_keys = frozenset(f"{key}.{name}" for key, kinds in self._kept.items() for name in kinds)
+        self._forms: dict[str, fx.GraphModule] = {}
         for name, child in nest(layers).named_children():
             if hasattr(type(self), name) or name in self.__dict__:
                 raise SmrError(f"every compiled model has an attribute `{name}`: give that step another label")
@@ -58,7 +59,8 @@ class CompiledModel(nn.Module):
         return written
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_forms"}
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_forms"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy writes its forms anew, over its own modules."""
@@ -188,14 +190,21 @@ class CompiledModel(nn.Module):
         try:
             return run(*inputs, **clock)
         except Exception as error:
-            if type(error).__module__.startswith("torch"):  # out of memory, and what steers torch itself
-                raise
             place = failed_at(self._forms[form], error)
-            if place is None:
-                raise
+            if place is None or type(error).__module__.partition(".")[0] == "torch":
+                raise  # out of memory, or what steers torch itself
             key, where = place
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            raise InputError(f"{where}: {where.text} ({key}): {reason}") from error
+            raise InputError(f"{where}: {where.text} ({key}): {self._reason(error, inputs[0])}") from error
+
+    def _reason(self, error: Exception, u: Tensor) -> str:
+        """What an operator said, and whether the cause may be the type of the numbers."""
+        reason = str(error).partition("\n")[0]
+        if not isinstance(error, SmrError | RuntimeError):
+            reason = f"{type(error).__name__}: {reason}"
+        weights = next((p.dtype for p in self.parameters()), u.dtype)
+        if u.is_floating_point() and u.dtype != weights:
+            reason += f"; the input is {u.dtype}, the weights are {weights}"
+        return reason
 
     def _check(self, u: Tensor, *, sequence: bool) -> None:
         """Refuse an input of another shape or kind; which whole numbers are tokens is seen by those who read them."""
@@ -234,6 +243,8 @@ class CompiledModel(nn.Module):
 
     def _check_state(self, state: State, batch: int) -> None:
         """Refuse the state of another model or batch; this runs at each step, so it does no more."""
+        if not isinstance(state, dict):
+            raise InputError(f"the state is a {type(state).__name__}; take it from `initial_state(batch_size)`")
         if state.keys() != self._state_keys:
             odd = min(state.keys() ^ self._state_keys)
             told = f"lacks {odd}" if odd in self._state_keys else f"holds {odd}"
@@ -246,7 +257,7 @@ class CompiledModel(nn.Module):
 def _looks_ahead(g: Graph) -> str:
     """Which operators keep a model from being stepped, where they stand, and what to do."""
     told = dict.fromkeys(f"`{_spoken(g, key)}` at {g.node(key).location}" for key in g.look_ahead())
-    return f"the model cannot be stepped or streamed: {', '.join(told)} looks ahead; use model(u)"
+    return f"the model cannot be stepped or streamed: {', '.join(told)} looks ahead or has no step; use model(u)"
 
 
 def _spoken(g: Graph, key: str) -> str:

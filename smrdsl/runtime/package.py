@@ -8,19 +8,21 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from smrdsl.core.errors import Diagnostic, SmrError, SpecError
 from smrdsl.graph.graph import Graph
 from smrdsl.graph.show import from_json, to_json
-from smrdsl.lowering.layers import make_layers
+from smrdsl.lowering.layers import make_layers, nest
 from smrdsl.plan.plan import Conditions, make_plan
+from smrdsl.runtime.conditions import check_mode, conditions
 from smrdsl.runtime.model import CompiledModel
-from smrdsl.runtime.weights import compare, load_into, read_shapes, weights_bytes
+from smrdsl.runtime.weights import FILE, compare, load_into, read_shapes, shapes_of, weights_bytes
 
 MARK = "A package compiled by smrdsl."
 FILES = {
-    "__init__.py", "model.py", "weights.safetensors", "graph.json", "plan.json", "spec.smr",
+    "__init__.py", "model.py", FILE, "graph.json", "plan.json", "spec.smr",
     "architecture.svg", "architecture.dot", "report.html", "__pycache__",
 }  # fmt: skip
 INIT = '''"""{name}. {mark}
@@ -38,63 +40,96 @@ def load(mode: str = "infer") -> smrdsl.CompiledModel:
     """The compiled model with its weights: reads data only, runs no code but smrdsl's."""
     return smrdsl.load(Path(__file__).parent, mode=mode)
 '''
+TRIES = 100
+"""Of two programs that write to one place at a time, each may find that the other was there first."""
+
+
+# --- writing
 
 
 def save_package(model: CompiledModel, folder: str | os.PathLike[str]) -> Path:
-    """Write a model as a package. Raises `SpecError` (E0604) where the folder cannot be written or is not ours."""
-    target = Path(os.path.abspath(folder))
-    try:
-        refuse_others(target)
+    """Write a model as a package. Raises `SpecError` (E0604) where the folder cannot be written or is not ours.
+
+    It is written beside the folder and then put in its place, so that an old package stays whole until the new one is.
+    """
+    check_target(folder)
+    with _told(folder):
+        target = Path(os.path.realpath(folder))
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        place = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
-            temporary.chmod(0o755)
-            _write_files(model, temporary, target.name)
-            _swap(temporary, target)
+            new = place / "new"
+            new.mkdir()
+            if target.exists():
+                new.chmod(target.stat().st_mode & 0o777)
+            _write_files(model, new, Path(os.path.abspath(folder)).name)
+            _swap(new, target, place)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        message = f"cannot write {folder}: {error.strerror or error}"
-        raise SpecError([Diagnostic("E0604", message, file=str(folder))]) from None
-    return target
+            shutil.rmtree(place, ignore_errors=True)
+    return Path(folder)
 
 
-def refuse_others(target: Path) -> None:
-    """Raise `SpecError` where something stands at the target that is not a package of ours, or an empty folder."""
+def check_target(folder: str | os.PathLike[str]) -> None:
+    """Raise `SpecError` unless a package can stand there: a new or empty folder, or a package of ours."""
+    if "\0" in os.fspath(folder):
+        raise _refusal(folder, "is no path")
+    with _told(folder):
+        target = Path(os.path.realpath(folder))
+        if target.exists():
+            _refuse_others(target, folder)
+            if target == Path.cwd():
+                raise _refusal(folder, "is the folder that you are in, and it would be replaced")
+        parent = next(p for p in target.parents if p.exists())
+        if not parent.is_dir():
+            raise _refusal(folder, f"cannot be made, because {parent} is a file")
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise _refusal(folder, f"cannot be made, because {parent} may not be written to")
 
-    def refuse(why: str) -> SpecError:
-        message = f"{target} {why}; name another folder with -o"
-        return SpecError([Diagnostic("E0604", message, file=str(target))])
 
-    if not target.exists():
-        return
+def _refuse_others(target: Path, folder: str | os.PathLike[str]) -> None:
     if not target.is_dir():
-        raise refuse("is a file, not a folder")
+        raise _refusal(folder, "is a file, not a folder")
     inside = {p.name for p in target.iterdir()}
     if not inside:
         return
     init = target / "__init__.py"
     if not init.is_file() or MARK not in init.read_text(encoding="utf-8", errors="replace")[:500]:
-        raise refuse("is there already and is no package of ours")
+        raise _refusal(folder, "is there already and is no package of ours")
     if others := sorted(inside - FILES):
-        raise refuse(f"holds what is not ours ({', '.join(others[:3])})")
+        raise _refusal(folder, f"holds what is not ours ({', '.join(others[:3])})")
 
 
-def _swap(new: Path, target: Path) -> None:
-    """Let `new` stand at the target; the old package, if any, stays whole until then."""
-    if not target.exists():
-        new.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    target.rename(old / target.name)
+def _refusal(folder: str | os.PathLike[str], why: str) -> SpecError:
+    message = f"{folder} {why}; name another folder"
+    return SpecError([Diagnostic("E0604", message, file=str(folder))])
+
+
+@contextlib.contextmanager
+def _told(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """What the system says, as a diagnostic."""
     try:
-        new.rename(target)
-    except BaseException:
-        (old / target.name).rename(target)
-        raise
-    finally:
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
+        yield
+    except OSError as error:
+        message = f"cannot write {folder}: {error.strerror or error}"
+        raise SpecError([Diagnostic("E0604", message, file=str(folder))]) from None
+
+
+def _swap(new: Path, target: Path, place: Path) -> None:
+    """Let `new` stand at the target; what stands there is moved to `place`, and back if that fails."""
+    for turn in range(TRIES):
+        old = place / f"old{turn}"
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                target.rename(old)
+                _refuse_others(old, target)  # whatever came there since the first look
+            new.rename(target)
+            return
+        except BaseException as error:
+            lost = isinstance(error, OSError) and target.exists()
+            if old.exists() and not target.exists():
+                old.rename(target)
+            if not lost or turn + 1 == TRIES:
+                raise
 
 
 def _write_files(model: CompiledModel, folder: Path, name: str) -> None:
@@ -107,10 +142,15 @@ def _write_files(model: CompiledModel, folder: Path, name: str) -> None:
         "spec.smr": model.text,
     }
     for file, text in texts.items():
-        (folder / file).write_text(text, encoding="utf-8")
-    digest = hashlib.sha256(model.text.encode()).hexdigest()
-    metadata = {"smrdsl": "1", "model": model.graph.name, "spec": model.text, "spec_sha256": digest}
-    (folder / "weights.safetensors").write_bytes(weights_bytes(model, metadata))
+        (folder / file).write_bytes(text.encode())
+    metadata = {
+        "smrdsl": "1",
+        "model": model.graph.name,
+        "arguments": json.dumps(dict(model.graph.arguments)),
+        "spec": model.text,
+        "spec_sha256": hashlib.sha256(model.text.encode()).hexdigest(),
+    }
+    (folder / FILE).write_bytes(weights_bytes(model, metadata))
     _draw(model.graph, folder)
 
 
@@ -125,30 +165,37 @@ def _draw(g: Graph, folder: Path) -> None:
             render(g, folder / "architecture.dot")
 
 
+# --- loading
+
+
 def load_package(folder: str | os.PathLike[str], mode: str = "infer") -> CompiledModel:
-    """The model of a package. Reads graph.json, plan.json and the weights, as data. Raises `SmrError`."""
+    """The model of a package, on the CPU. Reads graph.json, plan.json and the weights, as data. Raises `SmrError`.
+
+    The shapes of all tensors are compared with the header of the weights before memory is taken for any.
+    """
+    check_mode(mode)
     place = Path(folder)
     graph = from_json(_text(place, "graph.json"), str(place / "graph.json"))
-    file = place / "weights.safetensors"
-    found = read_shapes(file)
-    declared = {f"{key}.{n}": p.shape for key in graph.keys for n, p in graph.parameters(key).items()}
-    compare(declared, {k: s for k, s in found.items() if k in declared}, file)
-    plan = make_plan(graph, _conditions(place, mode))
-    model = CompiledModel(graph, make_layers(graph), plan, _text(place, "spec.smr"))
-    load_into(model, file)
+    wanted = _conditions(place, mode)
+    compare(shapes_of(nest(make_layers(graph, seed=None, device="meta"))), read_shapes(place / FILE), place / FILE)
+    layers = make_layers(graph, seed=None)
+    model = CompiledModel(graph, layers, make_plan(graph, wanted), _text(place, "spec.smr"))
+    load_into(model, place / FILE)
     return model.train(mode == "train")
 
 
 def _conditions(place: Path, mode: str) -> Conditions:
+    """What the package was planned for, on this machine."""
     try:
-        return Conditions(**{**json.loads(_text(place, "plan.json"))["conditions"], "mode": mode})
-    except (ValueError, KeyError, TypeError) as error:
+        kept = dict(json.loads(_text(place, "plan.json"))["conditions"])
+        return conditions(**{**kept, "mode": mode, "device": "cpu"})
+    except (SmrError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SmrError(f"{place / 'plan.json'} is no plan of ours: {error}") from None
 
 
 def _text(place: Path, name: str) -> str:
     try:
         return (place / name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise SmrError(f"{place} is no compiled package: cannot read {name}: {reason}") from None

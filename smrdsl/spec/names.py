@@ -16,7 +16,7 @@ from smrdsl.spec.arguments import pair_up, slots
 from smrdsl.spec.combine import COMBINATORS
 from smrdsl.spec.evaluate import FUNCTIONS
 from smrdsl.spec.files import Unit
-from smrdsl.spec.reserved import MODULE_ATTRIBUTES
+from smrdsl.spec.reserved import MODEL_ATTRIBUTES, MODULE_ATTRIBUTES
 from smrdsl.spec.values import BodyOf
 from smrdsl.syntax import tree
 
@@ -138,6 +138,8 @@ class Names:
             taken = "a Python keyword"
         elif name.id in MODULE_ATTRIBUTES:
             taken = "an attribute of every torch module"
+        elif name.id in MODEL_ATTRIBUTES:
+            taken = "an attribute of every compiled model"
         elif what == "label" and name.id in self.ops:
             taken = "an operator"
         elif what == "label" and name.id in families():

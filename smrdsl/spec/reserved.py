@@ -1,6 +1,6 @@
-"""Names that every torch module, and every torch.fx GraphModule, has already: no label or component may hide one.
+"""Names that every torch or torch.fx module and every compiled model has: no label or component may hide one.
 
-Written down so that checking needs no torch; a test holds it against the torch that is installed.
+Written down so that checking needs no torch; tests hold them against the torch that is installed, and our own model.
 """
 
 MODULE_ATTRIBUTES = frozenset(
@@ -18,3 +18,10 @@ MODULE_ATTRIBUTES = frozenset(
     xpu zero_grad
     """.split()
 )
+
+MODEL_ATTRIBUTES = frozenset(
+    """
+    fx fx_step graph initial_state load parameter_groups plan replan save source step stream text
+    """.split()
+)
+"""What a compiled model, or the class in its generated source, has besides."""
