@@ -15,9 +15,9 @@ from smrdsl.core.errors import Diagnostic, SmrError, SpecError
 from smrdsl.core.source import Source, Span
 from smrdsl.graph.build import build
 from smrdsl.graph.graph import Graph
+from smrdsl.ops.contract import Range
 from smrdsl.passes.contract import Watch, run_all
 from smrdsl.passes.order import passes_without
-from smrdsl.ops.contract import Range
 from smrdsl.plan.plan import DEFAULT_LENGTH, make_plan
 from smrdsl.runtime.conditions import conditions
 from smrdsl.spec.bundle import bundle

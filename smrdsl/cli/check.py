@@ -35,7 +35,7 @@ def command(files: tuple[str, ...], style: str, explain: str | None, quiet: bool
             found += resolver.report.diagnostics
         except SpecError as error:
             found += error.diagnostics
-    found = list(dict.fromkeys(found))
+    found = list({str(d): d for d in found}.values())  # what is wrong in an import is found by all that import it
     errors = sum(d.severity == "error" for d in found)
     tell(found, style, quiet)
     if not quiet and style == "text" and sys.stderr.isatty():

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from smrdsl.cli.options import limits_from, model_options, read, settings_from
-from smrdsl.cli.output import tell
-from smrdsl.compiler import Lowered, compile_lowered, lower_source
+from smrdsl.cli.options import lower_model, model_options
+from smrdsl.compiler import Lowered, compile_lowered
+from smrdsl.core.errors import SmrError
 from smrdsl.graph.graph import Graph
 from smrdsl.passes.contract import Watch
+from smrdsl.passes.order import passes_without
 
 
 @click.command()
@@ -24,7 +26,7 @@ from smrdsl.passes.contract import Watch
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default=None)
 @click.option("--device", default=None, help="cpu, cuda, ...")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the initial weights.")
-@click.option("--weights", metavar="FILE", help="A safetensors file with the model's weights.")
+@click.option("--weights", metavar="FILE", help="A safetensors file, or a package, with the model's weights.")
 @click.option("--disable", multiple=True, metavar="PASS", help="Leave a pass out. Repeatable.")
 @click.option("--dump-passes", "dump", metavar="DIR", help="Write the graph after each pass, as numbered text.")
 @click.option("--quiet", is_flag=True, help="Print nothing but diagnostics.")
@@ -38,15 +40,17 @@ def command(
     quiet: bool,
     as_json: bool,
     dump: str | None,
+    disable: tuple[str, ...],
     **options: object,
 ) -> int:
     """Compile a model of FILE (`-` is standard input) to a package: module, weights, source, graph and picture."""
-    bounds = limits_from(limits)
-    source, path = read(file, bounds)
-    lowered = lower_source(source, path, model=name, set=settings_from(settings), limits=bounds)
-    tell(lowered.warnings)
+    try:
+        passes_without(disable)
+    except SmrError as error:
+        raise click.UsageError(str(error)) from None
+    lowered = lower_model(file, name, settings, limits)
     target = Path(folder or f"build/{lowered.graph.name}")
-    made = _compile(lowered, target, dump, options, show=not (quiet or as_json))
+    made = _compile(lowered, target, dump, {"disable": disable, **options}, show=not (quiet or as_json))
     if as_json:
         print(json.dumps(made))
     elif not quiet:
@@ -58,9 +62,9 @@ def _compile(
     lowered: Lowered, target: Path, dump: str | None, options: dict[str, object], *, show: bool
 ) -> dict[str, object]:
     """Make the package, with a spinner where a person watches; importing torch alone takes seconds."""
-    from smrdsl.runtime.package import refuse_others, save_package
+    from smrdsl.runtime.package import check_target, save_package
 
-    refuse_others(target)  # before the work, not after it
+    check_target(target)  # before the work, not after it
     console = Console(stderr=True, quiet=not show)
     with console.status(f"compiling {lowered.graph.name}"):
         model = compile_lowered(lowered, watch=_dumper(dump), **options)  # type: ignore[arg-type]
@@ -75,20 +79,20 @@ def _compile(
 
 
 def _dumper(folder: str | None) -> Watch | None:
-    """Writes the graph after each pass."""
+    """Writes the graph before the first pass and after each, in place of what an earlier run left."""
     if folder is None:
         return None
     from smrdsl.graph.show import show
 
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-
-    def watch(name: str, g: Graph) -> None:
-        number = len(list(place.glob("[0-9][0-9]-*.txt")))
-        (place / f"{number:02}-{name}.txt").write_text(show(g), encoding="utf-8")
-
     for old in place.glob("[0-9][0-9]-*.txt"):
         old.unlink()
+    number = count()
+
+    def watch(name: str, g: Graph) -> None:
+        (place / f"{next(number):02}-{name}.txt").write_text(show(g), encoding="utf-8")
+
     return watch
 
 
@@ -101,5 +105,5 @@ def _tell_made(g: Graph, made: dict[str, object]) -> None:
     counts: dict[str, int] = {}
     for key, strategy in made["strategies"].items():  # type: ignore[attr-defined]
         counts[f"{g.node(key).op.name} as {strategy}"] = counts.get(f"{g.node(key).op.name} as {strategy}", 0) + 1
-    for what, count in counts.items():
-        print(f"  {what} x {count}" if count > 1 else f"  {what}")
+    for what, number in counts.items():
+        print(f"  {what} x {number}" if number > 1 else f"  {what}")

@@ -6,6 +6,7 @@ file here with a click command called `command`; nothing lists them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from importlib import import_module
@@ -71,12 +72,23 @@ def open_streams() -> None:
     """Give a program that was started without a standard stream one that leads nowhere."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def run(arguments: list[str]) -> int:
     """Run a command line and give its exit code."""
+    try:
+        return _run(arguments)
+    except (ReaderGone, BrokenPipeError):
+        with contextlib.suppress(OSError):  # what is left to write goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError:  # standard error cannot be written, so there is nobody to tell
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
     try:
         return cli.main(arguments, prog_name="smrdsl", standalone_mode=False) or 0
     except SpecError as error:
@@ -90,8 +102,7 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail(130, "stopped")
     except (ReaderGone, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to write goes nowhere
-        return 0
+        raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(1, f"error: {where}{error.strerror or error}")

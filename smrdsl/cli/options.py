@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from smrdsl.core.errors import Report
+from smrdsl.core.errors import Diagnostic, Report, SpecError
 from smrdsl.core.source import Source
 from smrdsl.spec.evaluate import Evaluator
 from smrdsl.spec.files import Unit, read_source
@@ -20,9 +20,11 @@ from smrdsl.syntax import tree
 from smrdsl.syntax.parse import parse
 
 if TYPE_CHECKING:
+    from smrdsl.compiler import Lowered
     from smrdsl.graph.graph import Graph
 
 F = TypeVar("F", bound=Callable[..., object])
+STDIN = "<stdin>"
 
 
 def model_options(command: F) -> F:
@@ -44,24 +46,33 @@ def read(file: str, limits: Limits) -> tuple[Source, Path | None]:
     if file != "-":
         return read_source(Path(file), limits.text), Path(file)
     data = sys.stdin.buffer.read(limits.text + 1)
+    if len(data) > limits.text:
+        raise _unreadable("E0701", f"standard input has more than {limits.text:,} bytes of text")
     try:
-        return Source("<stdin>", data.decode("utf-8")), Path.cwd() / "<stdin>"
+        return Source(STDIN, data.decode("utf-8")), Path.cwd() / STDIN
     except UnicodeDecodeError as error:
-        raise click.UsageError(f"standard input is not UTF-8 text (byte {error.start + 1})") from None
+        message = f"standard input is not UTF-8 text: byte {error.start + 1:,} is 0x{data[error.start]:02x}"
+        raise _unreadable("E0601", message) from None
+
+
+def _unreadable(code: str, message: str) -> SpecError:
+    return SpecError([Diagnostic(code, message, file=STDIN)])
 
 
 def limits_from(given: tuple[str, ...]) -> Limits:
     """`--limit nodes=1_000_000` and its kin."""
     limits = Limits()
+    known = list(Limits.__dataclass_fields__)
     for item in given:
         name, _, number = item.partition("=")
-        known = [f for f in Limits.__dataclass_fields__]
         if name not in known:
             raise click.UsageError(f"--limit {item}: there are the limits {', '.join(known)}")
         try:
             value = int(float(number)) if "e" in number.lower() else int(number)
         except (ValueError, OverflowError):
-            raise click.UsageError(f"--limit {item}: a whole number is needed behind `=`") from None
+            value = 0
+        if value < 1:
+            raise click.UsageError(f"--limit {item}: a whole number of at least 1 is needed behind `=`")
         limits = replace(limits, **{name: value})
     return limits
 
@@ -71,22 +82,23 @@ def settings_from(given: tuple[str, ...]) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for item in given:
         name, equals, text = item.partition("=")
-        if not equals or not name.strip():
+        name = name.strip()
+        if not equals or not name.isidentifier():
             raise click.UsageError(f"--set {item}: write NAME=VALUE")
         report = Report()
-        file = parse(Source(f"--set {name.strip()}", f"let value = {text}"), report)
+        file = parse(Source("--set", f"let {name} = {text}"), report)
         let = file.items[0] if file and len(file.items) == 1 else None
         if not isinstance(let, tree.Let):
             raise click.UsageError(f"--set {item}: `{text}` is no value of the language")
         value = Evaluator(Scope(), report, Unit(file, None)).value(let.value)  # type: ignore[arg-type]
         if report.failed:
             raise click.UsageError(f"--set {item}: {report.diagnostics[0].message}")
-        values[name.strip()] = value
+        values[name] = value
     return values
 
 
-def lower_file(file: str, name: str | None, settings: tuple[str, ...], limits: tuple[str, ...]) -> Graph:
-    """The graph of a model in a file; warnings are told. Raises `SpecError`. Needs no torch."""
+def lower_model(file: str, name: str | None, settings: tuple[str, ...], limits: tuple[str, ...]) -> Lowered:
+    """A model of a file as the options want it; warnings are told. Raises `SpecError`. Needs no torch."""
     from smrdsl.cli.output import tell
     from smrdsl.compiler import lower_source
 
@@ -95,4 +107,9 @@ def lower_file(file: str, name: str | None, settings: tuple[str, ...], limits: t
     source, path = read(file, bounds)
     lowered = lower_source(source, path, model=name, set=values, limits=bounds)
     tell(lowered.warnings)
-    return lowered.graph
+    return lowered
+
+
+def lower_file(file: str, name: str | None, settings: tuple[str, ...], limits: tuple[str, ...]) -> Graph:
+    """The graph of such a model."""
+    return lower_model(file, name, settings, limits).graph

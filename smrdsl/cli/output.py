@@ -1,6 +1,7 @@
 """How diagnostics are told: as text with the line and the part underlined, as JSON, or as GitHub annotations.
 
-Diagnostics go to standard error as text, to standard output where a program reads them. Colour only on a terminal.
+Diagnostics go to standard error as text, to standard output where a program reads them. Colour only on a terminal, and
+what a stranger's text holds never steers it.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -25,43 +27,57 @@ def paint(text: str, style: str, stream: TextIO) -> str:
     return f"\033[{COLOURS[style]}m{text}\033[0m"
 
 
+def visible(text: str) -> str:
+    """Text with a sign in the place of each character that would steer a terminal, but for tabs and line ends."""
+    return "".join(c if c.isprintable() or c in "\t\n" else "\ufffd" for c in text)
+
+
 def tell(diagnostics: Sequence[Diagnostic], style: str = "text", quiet: bool = False) -> None:
     """Print diagnostics in one of the three forms."""
+    if quiet:
+        return
     if style == "json":
         print(json.dumps([as_dict(d) for d in diagnostics], indent=1))
-    elif style == "github":
-        for d in diagnostics:
+    for d in diagnostics:
+        if style == "github":
             print(as_github(d))
-    elif not quiet:
-        for d in diagnostics:
+        elif style == "text":
             print(as_text(d, sys.stderr), file=sys.stderr)
 
 
 def as_text(d: Diagnostic, stream: TextIO) -> str:
     """`path:line:column: error E0301: message`, the line with the part underlined, related places, the fix."""
-    place = paint(f"{d.path}:{d.line}:{d.column}:" if d.span else f"{d.path}:", "place", stream)
-    lines = [f"{place} {paint(f'{d.severity} {d.code}', d.severity, stream)}: {d.message}"]
+    where = visible(f"{d.path}:{d.line}:{d.column}:" if d.span else f"{d.path}:")
+    what = paint(f"{d.severity} {d.code}", d.severity, stream)
+    lines = [f"{paint(where, 'place', stream)} {what}: {visible(d.message)}"]
     if d.span:
         lines += excerpt(d.span, "^", stream, d.severity)
     for related in d.related:
-        lines.append(f"  {paint(str(related.span), 'place', stream)}: {related.message}")
+        lines.append(f"  {paint(visible(str(related.span)), 'place', stream)}: {visible(related.message)}")
         lines += excerpt(related.span, "-", stream, "note")
     if d.fix:
-        lines.append(f"  {paint('fix', 'note', stream)}: {d.fix.message}")
+        lines.append(f"  {paint('fix', 'note', stream)}: {visible(d.fix.message)}")
     return "\n".join(lines)
 
 
 def excerpt(span: Span, mark: str, stream: TextIO, style: str) -> list[str]:
-    """The source line and, under it, a mark below each code point of the part; long lines are cut around it."""
-    text = span.source.line(span.line)
+    """The source line and, under it, marks below each character of the part; long lines are cut around it."""
+    text = visible(span.source.line(span.line))
     start = span.column - 1
     stop = min(len(text), start + max(1, span.end - span.start))
     cut = max(0, start - WIDEST // 2) if len(text) > WIDEST else 0
     text, start, stop = text[cut : cut + WIDEST], start - cut, min(stop - cut, WIDEST)
-    pad = "".join("\t" if c == "\t" else " " for c in text[:start])
+    pad = "".join("\t" if c == "\t" else " " * cells(c) for c in text[:start])
     number = str(span.line)
-    marks = paint(mark * max(1, stop - start), style, stream)
+    marks = paint(mark * max(1, sum(map(cells, text[start:stop]))), style, stream)
     return [f"  {number} | {text}", f"  {' ' * len(number)} | {pad}{marks}"]
+
+
+def cells(character: str) -> int:
+    """How many columns of a terminal a character takes."""
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def as_dict(d: Diagnostic) -> dict[str, object]:

@@ -87,9 +87,7 @@ def to_json(g: Graph) -> str:
         )
         for key, n, inputs in g
     ]  # fmt: skip
-    document = _Document(
-        version=VERSION, name=g.name, output=g.output, arguments=dict(g.arguments), nodes=nodes
-    )
+    document = _Document(version=VERSION, name=g.name, output=g.output, arguments=dict(g.arguments), nodes=nodes)
     return document.model_dump_json(indent=1, exclude_defaults=True) + "\n"
 
 
@@ -119,9 +117,7 @@ def from_json(text: str, file: str = "graph.json") -> Graph:
 def _entry(n: _Node, file: str) -> Entry:
     op = operators().get(n.op)
     if op is None:
-        raise SmrError(
-            f"{file} uses the operator `{n.op}`, which is not known here; import the package that has it"
-        )
+        raise SmrError(f"{file} uses the operator `{n.op}`, which is not known here; import the package that has it")
     params = op.params.model_validate_json(json.dumps(n.params))
     type_ = StreamType(tuple(n.type.dims), n.type.kind, n.type.vocab)
     groups = tuple(Group(*g) for g in n.groups)

@@ -23,8 +23,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smrdsl.kernels.convolution import convolve, convolve_both, convolve_from
-from smrdsl.kernels.powers import Powers, known, wide
+from smrdsl.kernels import any_length, system
+from smrdsl.kernels.any_length import known
+from smrdsl.kernels.convolution import convolve, convolve_both
+from smrdsl.kernels.powers import Powers, wide
 from smrdsl.kernels.recurrence import recur, recur_varying
 from smrdsl.kernels.scan import scan, scan_varying
 from smrdsl.kernels.system import System
@@ -117,12 +119,22 @@ def block_width(u: Tensor) -> int:
 
 def _convolve(core: Core, u: Tensor, rate: Gap | None) -> Tensor:
     """From the zero state: both directions by one transform, or the one there is."""
-    width = block_width(u)
-    blocks = zip(core.system(rate, u.dtype).split(width), u.split(width, 2), strict=True)
+    length, width = u.shape[1], block_width(u)
+    kernel = system.kernel if known(length) else any_length.kernel
+    blocks = zip(u.split(width, 2), core.system(rate, u.dtype).split(width), strict=True)
     if core.back is None:
-        return torch.cat([convolve(system, v) for system, v in blocks], 2)
+        return torch.cat([convolve(v, kernel(s, length)) for v, s in blocks], 2)
     rows = zip(blocks, core.back.to(u.dtype).split(width), strict=True)
-    return torch.cat([convolve_both(system, replace(system, c=c, d=None), v) for (system, v), c in rows], 2)
+    pairs = ((v, s, replace(s, c=c, d=None)) for (v, s), c in rows)
+    return torch.cat([convolve_both(v, kernel(s, length), kernel(t, length)) for v, s, t in pairs], 2)
+
+
+def _convolve_from(s: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """From the state x: the outputs and the state after them."""
+    length = u.shape[1]
+    rules = system if known(length) else any_length
+    y = convolve(u, rules.kernel(s, length)) + rules.response(s, x, length)
+    return y, rules.last_state(s, u, x)
 
 
 def _run(
@@ -131,10 +143,11 @@ def _run(
     """One direction, from the state x: the outputs and the state after them."""
     if dt is not None:
         return _run_varying(core, strategy, u, x, wide(dt) if rate is None else wide(dt) * rate)
+    whole = core.system(rate, u.dtype)
     if strategy == "recurrent" and known(u.shape[1]):
-        return recur(core.system(rate, u.dtype), u, x)
-    width, run = block_width(u), scan if strategy == "scan" and known(u.shape[1]) else convolve_from
-    blocks = zip(core.system(rate, u.dtype).split(width), u.split(width, 2), x.split(width, 1), strict=True)
+        return recur(whole, u, x)
+    width, run = block_width(u), scan if strategy == "scan" and known(u.shape[1]) else _convolve_from
+    blocks = zip(whole.split(width), u.split(width, 2), x.split(width, 1), strict=True)
     outputs, states = zip(*(run(*block) for block in blocks), strict=True)
     return torch.cat(outputs, 2), torch.cat(states, 1)
 

@@ -3,9 +3,6 @@
 torch's complex exponential is a hundred times slower on a CPU than a real one, and a power for every channel, state and
 time does not fit in memory; so none is ever taken. The squares A, A^2, A^4, ... are few and small: they are squared in
 wide precision and used in that of the model, so that A^j passes through few roundings.
-
-A length may be a symbol, in a graph that is exported for any length. Then every bit of an exponent is looked at, and
-none decides a shape.
 """
 
 from __future__ import annotations
@@ -15,8 +12,6 @@ from torch import Tensor
 
 from smrdsl.kernels.transition import Diagonal, Transition
 
-UNKNOWN_BITS = 24
-"""Bits of a length that is not known."""
 SHORT = 8
 """Longer orbits of a diagonal A are made of two shorter ones."""
 
@@ -26,13 +21,8 @@ def wide(x: Tensor) -> Tensor:
     return x.float() if x.device.type == "mps" else x.double()
 
 
-def known(length: int | torch.SymInt) -> bool:
-    """Whether a length is a number, and not a symbol."""
-    return isinstance(length, int)
-
-
 class Powers:
-    """A^(2^k) for k = 0, 1, ..., as far as they are asked for. In all of these, G = A^(2^first)."""
+    """A^(2^k) for k = 0, 1, ..., as far as they are asked for. Below, G = A^(2^first)."""
 
     def __init__(self, a: Transition) -> None:
         self._squares = [a]
@@ -46,15 +36,8 @@ class Powers:
         a = self._wide(k).to(dtype)
         return a.transposed() if transposed else a
 
-    def _wide(self, k: int) -> Transition:
-        while len(self._squares) <= k:
-            self._squares.append(self._squares[-1].squared())
-        return self._squares[k]
-
     def advance(self, x: Tensor, steps: int) -> Tensor:
         """A^steps x, (H, m, N)."""
-        if not known(steps):
-            return self._raise(x, torch.arange(steps, steps + 1, device=x.device))
         for k in range(steps.bit_length()):
             if steps >> k & 1:
                 x = self.square(k, x.dtype).apply(x)
@@ -62,13 +45,10 @@ class Powers:
 
     def orbit(self, x: Tensor, count: int, first: int = 0, transposed: bool = False) -> Tensor:
         """x, G x, ..., G^(count - 1) x: (H, m, N) -> (H, count * m, N), the powers outermost."""
-        vectors, have = x.shape[1], 1
-        if not known(count):
-            exponents = torch.arange(count, device=x.device).repeat_interleave(vectors)
-            return self._raise(x.repeat(1, count, 1), exponents, first, transposed)
         if count > SHORT and isinstance(self._squares[0], Diagonal):
             return self._spread(x, count, first, transposed)
-        while have < count and self._worth_squaring(first, count // have):
+        vectors, have = x.shape[1], 1
+        while have < count and count // have > self._wide(first).square_cost:
             x = torch.cat([x, self.square(first, x.dtype, transposed).apply(x)], 1)
             first, have = first + 1, 2 * have
         parts = [x]
@@ -76,9 +56,10 @@ class Powers:
             parts.append(self.square(first, x.dtype, transposed).apply(parts[-1]))
         return torch.cat(parts, 1)[:, : count * vectors]
 
-    def _worth_squaring(self, k: int, times: int) -> bool:
-        """Whether the square of A^(2^k) costs less than it saves where A^(2^k) would be applied so many times."""
-        return times > self._wide(k).square_cost
+    def _wide(self, k: int) -> Transition:
+        while len(self._squares) <= k:
+            self._squares.append(self._squares[-1].squared())
+        return self._squares[k]
 
     def _spread(self, x: Tensor, count: int, first: int, transposed: bool) -> Tensor:
         """The same where A is diagonal: the numbers G^(i 2^log) times the vectors G^j x, in one pass."""
@@ -89,21 +70,3 @@ class Powers:
         numbers = self.orbit(one, (count + (1 << log) - 1) >> log, first + log, transposed)
         spread = Diagonal.from_vectors(numbers.unsqueeze(2)).apply(inner.unsqueeze(1))
         return spread.flatten(1, 2)[:, : count * vectors]
-
-    def fold(self, z: Tensor, first: int) -> Tensor:
-        """sum_i G^(M - 1 - i) z_i: (H, m, M, N) -> (H, m, N)."""
-        if not known(z.shape[2]):
-            exponents = torch.arange(z.shape[2] - 1, -1, -1, device=z.device).repeat(z.shape[1])
-            return self._raise(z.flatten(1, 2), exponents, first).view(z.shape).sum(2)
-        a, parts = self.square(first, z.dtype), z.unbind(2)
-        total = parts[0]
-        for part in parts[1:]:
-            total = a.next(total, part)
-        return total
-
-    def _raise(self, x: Tensor, exponents: Tensor, first: int = 0, transposed: bool = False) -> Tensor:
-        """G^exponents[i] x_i for each vector, (H, m, N)."""
-        for k in range(UNKNOWN_BITS - first):
-            grown = self.square(first + k, x.dtype, transposed).apply(x)
-            x = torch.where((exponents >> k & 1).bool()[:, None], grown, x)
-        return x

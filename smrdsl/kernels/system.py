@@ -3,7 +3,7 @@
     x_t = A x_{t-1} + b u_t        y_t = c . x_t + d u_t        k_l = c . A^l b, the kernel (and d in k_0)
 
 Times are cut into tiles of T: A^(iT + j) = (A^T)^i A^j, so that a kernel is one product of the rows c (A^T)^i and the
-columns A^j b, about sqrt(L) of each. States go in and out as (B, H, N).
+columns A^j b, about sqrt(L) of each. States go in and out as (B, H, N); lengths are above 0.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smrdsl.kernels.powers import Powers, known
+from smrdsl.kernels.powers import Powers
 from smrdsl.kernels.transition import Transition
-
-UNKNOWN_TILE = 6
-"""log2 of the tile where the length is not known."""
 
 
 @dataclass(frozen=True)
@@ -43,32 +40,20 @@ class System:
         return [System(*part) for part in parts]
 
 
-def tiling(length: int) -> tuple[int, int]:
-    """(log2 T, number of tiles)."""
-    log = ((length - 1).bit_length() + 1) // 2 if known(length) else UNKNOWN_TILE
-    return log, (length + (1 << log) - 1) >> log
-
-
 def kernel(system: System, length: int) -> Tensor:
-    """k_0 ... k_{length - 1}, (H, length)."""
+    """k_0 ... k_{length - 1}, (H, length); the skip is part of k_0."""
     log, tiles = tiling(length)
     columns = system.powers.orbit(system.b, 1 << log)
     rows = system.powers.orbit(system.c, tiles, first=log, transposed=True)
     return with_skip((rows @ columns.mT).flatten(1)[:, :length], system.d)
 
 
-def with_skip(k: Tensor, d: Tensor | None) -> Tensor:
-    """A kernel (H, L) whose first entry takes over the skip."""
-    return k if d is None else torch.cat([k[:, :1] + d[:, None], k[:, 1:]], 1)
-
-
 def response(system: System, x: Tensor, length: int) -> Tensor:
     """c . A^(t + 1) x, what a state (B, H, N) adds to the output: (B, length, H)."""
     log, tiles = tiling(length)
-    batch, channels, _ = x.shape
     columns = system.powers.orbit(system.a.apply(x.transpose(0, 1)), 1 << log)
     rows = system.powers.orbit(system.c, tiles, first=log, transposed=True)
-    y = (rows @ columns.mT).view(channels, tiles << log, batch)
+    y = (rows @ columns.mT).view(x.shape[1], tiles << log, x.shape[0])
     return y[:, :length].permute(2, 1, 0)
 
 
@@ -76,17 +61,31 @@ def last_state(system: System, u: Tensor, x: Tensor) -> Tensor:
     """The state (B, H, N) after the inputs u (B, L, H) that follow the state x."""
     batch, length, channels = u.shape
     log, tiles = tiling(length)
-    size = 1 << log
-    missing = size * tiles - length
-    z = (cut(u, size, missing, 0) @ system.powers.orbit(system.b, size)).view(channels, batch, tiles, -1)
-    start = system.powers.advance(x.transpose(0, 1), size - missing)
-    z = torch.cat([z[:, :, :1] + start.unsqueeze(2), z[:, :, 1:]], 2)
-    return system.powers.fold(z, log).transpose(0, 1)
+    missing = (tiles << log) - length
+    columns = system.powers.orbit(system.b, 1 << log)
+    z = (cut(u, 1 << log, missing, 0) @ columns).view(channels, batch, tiles, x.shape[2])
+    total = system.powers.advance(x.transpose(0, 1), (1 << log) - missing)
+    across = system.powers.square(log, u.dtype)
+    for i, inputs in enumerate(z.unbind(2)):
+        total = total + inputs if i == 0 else across.next(total, inputs)
+    return total.transpose(0, 1)
+
+
+def tiling(length: int) -> tuple[int, int]:
+    """(log2 T, number of tiles)."""
+    log = ((length - 1).bit_length() + 1) // 2
+    return log, (length + (1 << log) - 1) >> log
+
+
+def with_skip(k: Tensor, d: Tensor | None) -> Tensor:
+    """A kernel (H, L) whose first entry takes over the skip."""
+    return k if d is None else k + F.pad(d[:, None], (0, k.shape[1] - 1))
 
 
 def cut(u: Tensor, size: int, before: int, after: int) -> Tensor:
     """u (B, L, H) with so many zeros before and after -> tiles (H, B * M, size), the newest input first in each."""
     batch, length, channels = u.shape
-    tiles = F.pad(u, (0, 0, before, after)).reshape(batch * ((before + length + after) // size), size, channels)
+    tiles = (before + length + after) // size
+    padded = F.pad(u, (0, 0, before, after)).reshape(batch * tiles, size, channels)
     # Compact before it is transposed: in a block of u, times lie a power of two apart and share few cache lines.
-    return tiles.flip(1).transpose(1, 2).contiguous().transpose(0, 1).contiguous()
+    return padded.flip(1).transpose(1, 2).contiguous().transpose(0, 1).contiguous()

@@ -44,7 +44,7 @@ def shapes_of(module: nn.Module) -> Shapes:
 def read_shapes(file: str | os.PathLike[str]) -> Shapes:
     """The shapes of the tensors in a file, from its header. Raises `WeightsError`."""
     with _open(file) as opened:
-        return {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
+        return {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}
 
 
 def compare(wanted: Shapes, found: Shapes, file: str | os.PathLike[str]) -> None:
@@ -79,7 +79,7 @@ def load_into(module: nn.Module, file: str | os.PathLike[str]) -> None:
     module.load_state_dict(tensors)
 
 
-def _open(file: str | os.PathLike[str]):  # noqa: ANN202
+def _open(file: str | os.PathLike[str]):
     path = Path(file)
     if path.is_dir():
         path = path / FILE
