@@ -7,7 +7,7 @@ import sys
 import click
 
 from smrdsl.cli.options import limits_from, read
-from smrdsl.cli.output import tell
+from smrdsl.cli.output import STYLES, tell
 from smrdsl.core.codes import CODES
 from smrdsl.core.errors import Diagnostic, SpecError, did_you_mean
 from smrdsl.spec.resolve import Resolver
@@ -15,7 +15,7 @@ from smrdsl.spec.resolve import Resolver
 
 @click.command()
 @click.argument("files", nargs=-1)
-@click.option("--format", "style", type=click.Choice(["text", "json", "github"]), default="text")
+@click.option("--format", "style", type=click.Choice(STYLES), default="text")
 @click.option("--explain", metavar="CODE", help="Explain a code and stop.")
 @click.option("--quiet", is_flag=True, help="Only the exit code.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=N", help="Raise a limit. Repeatable.")

@@ -49,7 +49,7 @@ def read(file: str, limits: Limits) -> tuple[Source, Path | None]:
     if len(data) > limits.text:
         raise _unreadable("E0701", f"standard input has more than {limits.text:,} bytes of text")
     try:
-        return Source(STDIN, data.decode("utf-8")), Path.cwd() / STDIN
+        return Source(STDIN, data.decode("utf-8-sig")), Path.cwd() / STDIN
     except UnicodeDecodeError as error:
         message = f"standard input is not UTF-8 text: byte {error.start + 1:,} is 0x{data[error.start]:02x}"
         raise _unreadable("E0601", message) from None

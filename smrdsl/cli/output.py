@@ -1,7 +1,7 @@
-"""How diagnostics are told: as text with the line and the part underlined, as JSON, or as GitHub annotations.
+"""How diagnostics are told: as text with the line and the part underlined, as JSON, SARIF or GitHub annotations.
 
-Diagnostics go to standard error as text, to standard output where a program reads them. Colour only on a terminal, and
-what a stranger's text holds never steers it.
+Diagnostics go to standard error as text, to standard output where a program reads them. Colour only on a
+terminal, and what a stranger's text holds never steers it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
 
+from smrdsl.cli.sarif import as_sarif
 from smrdsl.core.errors import Diagnostic
 from smrdsl.core.source import Span
 
 COLOURS = {"error": "1;31", "warning": "1;33", "place": "1;34", "note": "36"}
+STYLES = ("text", "json", "github", "sarif")
 WIDEST = 160
 
 
@@ -33,11 +35,13 @@ def visible(text: str) -> str:
 
 
 def tell(diagnostics: Sequence[Diagnostic], style: str = "text", quiet: bool = False) -> None:
-    """Print diagnostics in one of the three forms."""
+    """Print diagnostics in one of `STYLES`."""
     if quiet:
         return
     if style == "json":
         print(json.dumps([as_dict(d) for d in diagnostics], indent=1))
+    if style == "sarif":
+        print(json.dumps(as_sarif(diagnostics), indent=1))
     for d in diagnostics:
         if style == "github":
             print(as_github(d))

@@ -81,7 +81,7 @@ def to_json(g: Graph) -> str:
         _Node(
             key=key, op=n.op.name, params=n.params.model_dump(mode="json"), inputs=list(inputs),
             type=_Type(dims=list(n.type.dims), kind=n.type.kind, vocab=n.type.vocab),
-            location=(_utf8(n.location.file), n.location.line, n.location.column, n.location.text),
+            location=(n.location.file, n.location.line, n.location.column, n.location.text),
             label=n.label, groups=[(x.kind, x.name, x.path) for x in n.groups],
             shares=n.shares, strategy=n.strategy,
         )
@@ -89,11 +89,6 @@ def to_json(g: Graph) -> str:
     ]  # fmt: skip
     document = _Document(version=VERSION, name=g.name, output=g.output, arguments=dict(g.arguments), nodes=nodes)
     return document.model_dump_json(indent=1, exclude_defaults=True) + "\n"
-
-
-def _utf8(path: str) -> str:
-    """A path as text; names of files may be any bytes."""
-    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def from_json(text: str, file: str = "graph.json") -> Graph:

@@ -17,6 +17,7 @@ state decay for so long, but the sample weighs what it always weighs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -72,19 +73,20 @@ class Core:
 
 def forward(core: Core, strategy: str, u: Tensor, rate: Gap | None, dt: Tensor | None) -> Tensor:
     """The whole sequence from the zero state: u (B, L, H), dt (B, L) or None -> (B, L, H)."""
-    if u.shape[1] == 0:
-        return torch.zeros_like(u)
-    v = in_precision(u)
-    if dt is None and (strategy == "conv" or not known(u.shape[1])):
-        return _convolve(core, v, rate).to(u.dtype)
-    start = v.new_zeros(v.shape[0], *core.c.shape[::2])
-    y = _run(core, strategy, v, start, rate, dt)[0]
-    if core.back is not None:
-        ago = None if dt is None else dt.flip(1)
-        later = _run(core.reverse(), strategy, v.flip(1), start, rate, ago)[0]
-        # S4's convention: the other direction leaves out the present sample.
-        y = y + F.pad(later.flip(1)[:, 1:], (0, 0, 0, 1))
-    return y.to(u.dtype)
+    if 0 in u.shape[:2]:
+        return u.clone()
+    with in_full(u):
+        v = in_precision(u)
+        if dt is None and (strategy == "conv" or not known(u.shape[1])):
+            return _convolve(core, v, rate).to(u.dtype)
+        start = v.new_zeros(v.shape[0], *core.c.shape[::2])
+        y = _run(core, strategy, v, start, rate, dt)[0]
+        if core.back is not None:
+            ago = None if dt is None else dt.flip(1)
+            later = _run(core.reverse(), strategy, v.flip(1), start, rate, ago)[0]
+            # S4's convention: the other direction leaves out the present sample.
+            y = y + F.pad(later.flip(1)[:, 1:], (0, 0, 0, 1))
+        return y.to(u.dtype)
 
 
 def extend(
@@ -92,16 +94,23 @@ def extend(
 ) -> tuple[Tensor, Tensor]:
     """A chunk u (B, L, H) after the state x (B, H, N): the outputs and the state after them."""
     assert core.back is None, "a core that runs both ways has no state"
-    if u.shape[1] == 0:
-        return torch.zeros_like(u), x.clone()
-    y, after = _run(core, strategy, in_precision(u), in_precision(x), rate, dt)
-    return y.to(u.dtype), after.to(x.dtype)
+    if 0 in u.shape[:2]:
+        return u.clone(), x.clone()
+    with in_full(u):
+        y, after = _run(core, strategy, in_precision(u), in_precision(x), rate, dt)
+        return y.to(u.dtype), after.to(x.dtype)
 
 
 def step(core: Core, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None) -> tuple[Tensor, Tensor]:
     """One sample u (B, H), dt (B) or None, after the state x."""
     y, after = extend(core, "recurrent", u[:, None], x, rate, None if dt is None else dt[:, None])
     return y[:, 0], after
+
+
+def in_full(u: Tensor) -> AbstractContextManager[None]:
+    """No autocast: products of powers and of long sums lose too much in half precision."""
+    device = u.device.type
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 def in_precision(x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ are read. Imports are not transitive, names that start with `_` stay private, cy
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ def read_source(path: Path, limit: int = TEXT_LIMIT) -> Source:
         reason = getattr(error, "strerror", None) or str(error)
         raise refuse("E0601", f"cannot read {path}: {reason}") from None
     try:
-        return Source(str(path), data.decode("utf-8-sig"))
+        return Source(os.fsencode(path).decode(errors="replace"), data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         message = f"{path} is not UTF-8 text: byte {error.start + 1:,} is 0x{data[error.start]:02x}"
         raise refuse("E0601", message) from None

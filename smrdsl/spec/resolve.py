@@ -69,7 +69,8 @@ class Resolver:
             message = "the file has components only, no model, so there is nothing to compile"
             raise SpecError([Diagnostic("E0209", message, file=self.source.path)])
         if name is not None and name not in known:
-            message = f"no model `{name}` in this file{did_you_mean(name, known) or f'; it has {chr(44).join(known)}'}"
+            hint = did_you_mean(name, known) or f"; it has {', '.join(known)}"
+            message = f"no model `{name}` in this file{hint}"
             raise SpecError([Diagnostic("E0209", message, file=self.source.path)])
         return name or known[0]
 
