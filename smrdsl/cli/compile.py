@@ -15,15 +15,16 @@ from smrdsl.core.errors import SmrError
 from smrdsl.graph.graph import Graph
 from smrdsl.passes.contract import Watch
 from smrdsl.passes.order import passes_without
+from smrdsl.runtime.conditions import DTYPES, LARGEST, MODES
 
 
 @click.command()
 @model_options
 @click.option("-o", "folder", metavar="DIR", help="The package, by default build/<model>.")
-@click.option("--length", type=click.IntRange(1), help="The length to plan for.")
-@click.option("--batch", type=click.IntRange(1), help="The batch size to plan for.")
-@click.option("--mode", type=click.Choice(["train", "infer", "decode"]), default="infer", show_default=True)
-@click.option("--dtype", type=click.Choice(["float32", "float64"]), default=None)
+@click.option("--length", type=click.IntRange(1, LARGEST), help="The length to plan for.")
+@click.option("--batch", type=click.IntRange(1, LARGEST), help="The batch size to plan for.")
+@click.option("--mode", type=click.Choice(MODES), default="infer", show_default=True)
+@click.option("--dtype", type=click.Choice(DTYPES), default=None)
 @click.option("--device", default=None, help="cpu, cuda, ...")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the initial weights.")
 @click.option("--weights", metavar="FILE", help="A safetensors file, or a package, with the model's weights.")

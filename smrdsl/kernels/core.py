@@ -6,12 +6,12 @@ What a layer such as S4D hands over is a `Core`; how it runs is told by the name
     scan        in chunks
     recurrent   one time after the other
 
-All of them give the same numbers. What a strategy cannot do, an exact one does instead: with gaps A-bar depends on time, so
-that `conv` gives way to the recurrence, and so does `scan` where A-bar is not diagonal; a length that is a symbol, in a graph
-exported for any length, leaves no loop over time, so that `conv` runs.
+All of them give the same numbers. What a strategy cannot do, an exact one does instead. With gaps A-bar depends on
+time: `conv` gives way to the recurrence, and so does `scan` where A-bar is not diagonal. A length that is a symbol, in a
+graph exported for any length, allows no loop over time: there `conv` always runs.
 
-A gap is the time before a sample in steps, 1 as trained; a rate is the gap of all samples. Under steps=decay it lets the
-state decay for so long, but the sample weighs what it always weighs.
+A gap is the time before a sample in steps, 1 as trained; a rate is the gap of all samples. Under steps=decay the state
+decays for that long, but the sample weighs what it always weighs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -27,11 +28,11 @@ from torch import Tensor
 from smrdsl.kernels import any_length, system
 from smrdsl.kernels.any_length import known
 from smrdsl.kernels.convolution import convolve, convolve_both
-from smrdsl.kernels.powers import Powers, wide
-from smrdsl.kernels.recurrence import recur, recur_varying
-from smrdsl.kernels.scan import scan, scan_varying
+from smrdsl.kernels.powers import Powers
+from smrdsl.kernels.recurrence import recur
+from smrdsl.kernels.scan import Discretise, scan, scan_varying
 from smrdsl.kernels.system import System
-from smrdsl.kernels.transition import Transition
+from smrdsl.kernels.transition import Pair, Transition
 
 Gap = float | Tensor
 BLOCK = 1 << 19
@@ -42,33 +43,47 @@ NARROWEST = 32
 
 @dataclass(frozen=True)
 class Core:
-    """`discretise` takes a gap, a number or a tensor that broadcasts to (H, m, 1), to A-bar and B-bar (H, m, N).
+    """`rule` takes the `parts` Lambda, (P,) B and a step (H, m, 1) to A-bar and B-bar (H, m, N); see `discretise.py`.
 
-    c (H, 1, N) reads the state, and `back` that of the other direction where there is one; the skip d (H) may be None.
-    All are in wide precision. `diagonal` says of which kind A-bar is.
+    step (H, 1, 1) is that of each channel; c (H, 1, N) reads the state, and `back` that of the other direction where
+    there is one; the skip d (H) may be None. All come in wide precision.
     """
 
-    discretise: Callable[[Gap], tuple[Transition, Tensor]]
-    diagonal: bool
-    decay: bool
+    rule: Callable[..., tuple[Transition, Tensor]]
+    parts: tuple[Pair, ...]
+    step: Tensor
     c: Tensor
     back: Tensor | None
     d: Tensor | None
+    decay: bool
+
+    @property
+    def diagonal(self) -> bool:
+        return len(self.parts) == 2
+
+    def to(self, dtype: torch.dtype) -> Core:
+        """The same in another precision."""
+        return Core(
+            self.rule,
+            tuple((re.to(dtype), im.to(dtype)) for re, im in self.parts),
+            self.step.to(dtype),
+            self.c.to(dtype),
+            None if self.back is None else self.back.to(dtype),
+            None if self.d is None else self.d.to(dtype),
+            self.decay,
+        )
 
     def sampled(self, gap: Gap) -> tuple[Transition, Tensor]:
-        """A-bar and B-bar under the rule of `decay`."""
-        a, b = self.discretise(gap)
-        return a, self.discretise(1.0)[1] if self.decay else b
+        """A-bar and B-bar, by sequence for gaps (B)."""
+        if isinstance(gap, Tensor) and gap.dim() == 1:
+            gap = gap[:, None]
+        a, b = self.rule(*self.parts, self.step * gap)
+        return a, self.rule(*self.parts, self.step)[1] if self.decay else b
 
     def system(self, rate: Gap | None, dtype: torch.dtype) -> System:
-        """The system at one rate."""
+        """The system at one rate, sampled in wide precision for streams of `dtype`."""
         a, b = self.sampled(1.0 if rate is None else rate)
         return System(Powers(a), b.to(dtype), self.c.to(dtype), None if self.d is None else self.d.to(dtype))
-
-    def reverse(self) -> Core:
-        """The other direction by itself."""
-        assert self.back is not None
-        return replace(self, c=self.back, back=None, d=None)
 
 
 def forward(core: Core, strategy: str, u: Tensor, rate: Gap | None, dt: Tensor | None) -> Tensor:
@@ -82,8 +97,8 @@ def forward(core: Core, strategy: str, u: Tensor, rate: Gap | None, dt: Tensor |
         start = v.new_zeros(v.shape[0], *core.c.shape[::2])
         y = _run(core, strategy, v, start, rate, dt)[0]
         if core.back is not None:
-            ago = None if dt is None else dt.flip(1)
-            later = _run(core.reverse(), strategy, v.flip(1), start, rate, ago)[0]
+            other = replace(core, c=core.back, back=None, d=None)
+            later = _run(other, strategy, v.flip(1), start, rate, None if dt is None else dt.flip(1))[0]
             # S4's convention: the other direction leaves out the present sample.
             y = y + F.pad(later.flip(1)[:, 1:], (0, 0, 0, 1))
         return y.to(u.dtype)
@@ -107,14 +122,14 @@ def step(core: Core, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None) 
     return y[:, 0], after
 
 
-def in_full(u: Tensor) -> AbstractContextManager[None]:
-    """No autocast: products of powers and of long sums lose too much in half precision."""
+def in_full(u: Tensor) -> AbstractContextManager[object]:
+    """No autocast: powers and long sums lose too much in half precision."""
     device = u.device.type
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 def in_precision(x: Tensor) -> Tensor:
-    """At least float32: transforms and long sums need it."""
+    """At least float32, for the same reason."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -123,7 +138,7 @@ def block_width(u: Tensor) -> int:
     batch, length, channels = u.shape
     if u.device.type != "cpu" or not (known(batch) and known(length)):
         return channels
-    return min(channels, max(NARROWEST, BLOCK // max(1, batch * length)))
+    return min(channels, max(NARROWEST, BLOCK // (batch * length)))
 
 
 def _convolve(core: Core, u: Tensor, rate: Gap | None) -> Tensor:
@@ -146,15 +161,14 @@ def _convolve_from(s: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return y, rules.last_state(s, u, x)
 
 
-def _run(
-    core: Core, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def _run(core: Core, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None) -> tuple[Tensor, Tensor]:
     """One direction, from the state x: the outputs and the state after them."""
     if dt is not None:
-        return _run_varying(core, strategy, u, x, wide(dt) if rate is None else wide(dt) * rate)
+        return _run_varying(core.to(u.dtype), strategy, u, x, dt.to(u.dtype) * (1.0 if rate is None else rate))
     whole = core.system(rate, u.dtype)
     if strategy == "recurrent" and known(u.shape[1]):
-        return recur(whole, u, x)
+        y, after = recur([(whole.a, whole.b)] * u.shape[1], whole.c, u, x)
+        return _skip(y, u, whole.d), after
     width, run = block_width(u), scan if strategy == "scan" and known(u.shape[1]) else _convolve_from
     blocks = zip(whole.split(width), u.split(width, 2), x.split(width, 1), strict=True)
     outputs, states = zip(*(run(*block) for block in blocks), strict=True)
@@ -162,12 +176,13 @@ def _run(
 
 
 def _run_varying(core: Core, strategy: str, u: Tensor, x: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:
-    """The same with gaps (B, L)."""
+    """The same with gaps (B, L); all in the precision of the stream, since a power is never taken."""
+    if strategy == "scan" and core.diagonal:
+        y, after = scan_varying(cast(Discretise, core.sampled), core.c, u, gaps, x)
+    else:
+        y, after = recur((core.sampled(gap) for gap in gaps.unbind(1)), core.c, u, x)
+    return _skip(y, u, core.d), after
 
-    def discretise(gap: Tensor) -> tuple[Transition, Tensor]:
-        a, b = core.sampled(gap[:, None])
-        return a.to(u.dtype), b.to(u.dtype)
 
-    run = scan_varying if strategy == "scan" and core.diagonal else recur_varying
-    y, after = run(discretise, core.c.to(u.dtype), u, gaps, x)
-    return y if core.d is None else y + u * core.d.to(u.dtype), after
+def _skip(y: Tensor, u: Tensor, d: Tensor | None) -> Tensor:
+    return y if d is None else torch.addcmul(y, u, d)

@@ -1,7 +1,7 @@
 """Parameters of the cores, as they are stored and as the kernels take them.
 
-A complex tensor is stored as (..., 2), real and imaginary part, and taken as a pair of tensors in wide precision. Rows of
-the S copies are repeated over the H channels: channel h has row h % S.
+A complex tensor is stored as (..., 2), real and imaginary part, and taken as a pair of tensors in wide precision. Rows
+of the S copies are repeated over the H channels: channel h has row h % S.
 """
 
 from __future__ import annotations

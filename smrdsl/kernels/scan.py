@@ -5,8 +5,8 @@ Of T inputs u and the state s before them,
     y  = u Toeplitz(k) + s W        k_l = c . A^l b,  W_t = c A^(t + 1)
     s' = A^T s + u V                V_j = A^j b, inputs newest first
 
-so a time-invariant system needs 2 T + 4 N multiplications a sample, nearly all in matrix products, and one short loop over
-chunks. A varying one has no such matrices: its loop is over the times of a chunk, all chunks at once, and runs twice:
+so a time-invariant system takes T + 2 N multiplications a sample, nearly all in matrix products, and one short loop over
+chunks. A varying one has no such matrices: its loop is over the times of a chunk, all chunks at once, and runs twice,
 for the states that chunks leave, and from the right states for the outputs.
 
 Axes: u (B, L, H), chunks (H, B * M, T), states before them (H, B, M, N), states outside (B, H, N).
@@ -27,7 +27,7 @@ LONG = 2048
 """Sequences from here on are cut into chunks of 128, shorter ones of 64."""
 
 Discretise = Callable[[Tensor], tuple[Diagonal, Tensor]]
-"""Gaps (m) before samples, relative to the step -> A-bar and B-bar (H, m, N) of each, in the precision of the stream."""
+"""Gaps (m) before samples, in steps -> A-bar and B-bar (H, m, N) of each."""
 
 
 def scan(system: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,10 +77,8 @@ def carry(a: Transition, left: tuple[Tensor, ...], x: Tensor) -> Tensor:
     return torch.stack(before, 2)
 
 
-def scan_varying(
-    discretise: Discretise, c: Tensor, u: Tensor, gaps: Tensor, x: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The same, without a skip, for a diagonal system whose step is scaled by gaps (B, L)."""
+def scan_varying(discretise: Discretise, c: Tensor, u: Tensor, gaps: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, without a skip, for a system whose step is scaled by gaps (B, L)."""
     batch, length, _ = u.shape
     size = 1 << (length.bit_length() + 1) // 2
     # A gap of 0 with an input of 0 leaves a state as it is.

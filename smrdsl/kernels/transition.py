@@ -4,12 +4,14 @@ The half-stored state of N/2 complex numbers is kept as [Re; Im]. On it a comple
 [[p, -q], [q, p]], and the conjugate half makes a low-rank term real too: x -> P (P^H x + conj) is q q^T x with
 q = sqrt(2) [Re P; Im P]. So S4D and S4 are real systems here, and `transposed` is what moves a row C past A-bar.
 
-A transition acts on bundles of states (H, m, N): channels, any number of vectors, state. One that differs by sequence has
-the batch in the place of m. Sums are finished in place, in a tensor made for them: fresh memory costs more than arithmetic.
+A transition acts on bundles of states (H, m, N): channels, any number of vectors, state. One that differs by sequence
+has the batch in the place of m. Sums are finished in place, in a tensor made for them: fresh memory costs more than
+arithmetic does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,7 +66,7 @@ class Transition(Protocol):
         """The same in another precision, small entries flushed."""
         ...
 
-    def split(self, width: int) -> list[Transition]:
+    def split(self, width: int) -> Sequence[Transition]:
         """The same, by blocks of `width` channels."""
         ...
 
@@ -114,7 +116,7 @@ class Diagonal:
     def to(self, dtype: torch.dtype) -> Diagonal:
         return Diagonal(flush(self.same.to(dtype)), flush(self.cross.to(dtype)))
 
-    def split(self, width: int) -> list[Transition]:
+    def split(self, width: int) -> list[Diagonal]:
         pairs = zip(self.same.split(width), self.cross.split(width), strict=True)
         return [Diagonal(same, cross) for same, cross in pairs]
 
@@ -146,7 +148,7 @@ class Dense:
     def to(self, dtype: torch.dtype) -> Dense:
         return Dense(flush(self.matrix.to(dtype)))
 
-    def split(self, width: int) -> list[Transition]:
+    def split(self, width: int) -> list[Dense]:
         return [Dense(matrix) for matrix in self.matrix.split(width)]
 
 
@@ -197,6 +199,6 @@ class LowRank:
     def to(self, dtype: torch.dtype) -> LowRank:
         return LowRank(self.diagonal.to(dtype), self.left.to(dtype), self.right.to(dtype))
 
-    def split(self, width: int) -> list[Transition]:
-        parts = (self.diagonal.split(width), self.left.split(width), self.right.split(width))
-        return [LowRank(*part) for part in zip(*parts, strict=True)]
+    def split(self, width: int) -> list[LowRank]:
+        sides = zip(self.left.split(width), self.right.split(width), strict=True)
+        return [LowRank(a, *side) for a, side in zip(self.diagonal.split(width), sides, strict=True)]

@@ -1,7 +1,7 @@
 """What the declarations of S4D and S4 share: arguments, shapes, state, cost. No operator, and no torch.
 
-A core is a bank of systems, one per channel, of which `copies` have a Lambda, B (and P) of their own: channel h has those
-of row h % copies. H is the width, N the state size, of which N/2 complex numbers are stored.
+A core is a bank of systems, one per channel. There are `copies` rows of Lambda, B (and P), and channel h has row
+h % copies. H is the width, N the state size, of which N/2 complex numbers are stored.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ Copies = Annotated[
     int,
     Field(
         gt=0,
-        description="How many independent state matrices there are, shared evenly by the channels: it divides the width, "
-        "and `copies=width` gives every channel its own.",
+        description="How many independent state matrices there are, shared evenly by the channels: it divides the "
+        "width, and `copies=width` gives every channel its own.",
     ),
 ]
 Skip = Annotated[bool, Field(description="Whether a learned multiple of the input, D u, is added to the output.")]
 Steps = Annotated[
     Literal["both", "decay"],
     Field(
-        description="What the gaps of a timed stream, or a rate, scale: `both`, the decay of the state and the weight of the "
-        "sample, for samples of a continuous signal; `decay` alone, for events that weigh the same however rare.",
+        description="What the gaps of a timed stream, or a rate, scale: `both`, the decay of the state and the weight "
+        "of the sample, for samples of a continuous signal; `decay` alone, for events that weigh the same however rare.",
     ),
 ]
 Bidirectional = Annotated[

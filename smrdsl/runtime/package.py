@@ -60,8 +60,8 @@ def save_package(model: CompiledModel, folder: str | os.PathLike[str]) -> Path:
         try:
             new = place / "new"
             new.mkdir()
-            if target.exists():
-                new.chmod(target.stat().st_mode & 0o777)
+            if (old := _status(target)) is not None:
+                new.chmod(old.st_mode & 0o777)
             _write_files(model, new, Path(os.path.abspath(folder)).name)
             _swap(new, target, place)
         finally:
@@ -75,8 +75,14 @@ def check_target(folder: str | os.PathLike[str]) -> None:
         raise _refusal(folder, "is no path")
     with _told(folder):
         target = Path(os.path.realpath(folder))
-        if target.exists():
-            _refuse_others(target, folder)
+        if (seen := _status(target)) is not None:
+            try:
+                _refuse_others(target, folder)
+            except (SpecError, FileNotFoundError):
+                now = _status(target)
+                if now is not None and os.path.samestat(seen, now):
+                    raise
+                # Otherwise another program is just replacing it; `_swap` looks again.
             if target == Path.cwd():
                 raise _refusal(folder, "is the folder that you are in, and it would be replaced")
         parent = next(p for p in target.parents if p.exists())
@@ -84,6 +90,14 @@ def check_target(folder: str | os.PathLike[str]) -> None:
             raise _refusal(folder, f"cannot be made, because {parent} is a file")
         if not os.access(parent, os.W_OK | os.X_OK):
             raise _refusal(folder, f"cannot be made, because {parent} may not be written to")
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What stands at a path, None if nothing does."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _refuse_others(target: Path, folder: str | os.PathLike[str]) -> None:

@@ -159,17 +159,18 @@ def test_json_and_github(capsys):
 
 
 def test_sarif(capsys):
-    Path("a b.smr").write_text("model m { signal(channels=1) linear(1, width=2) gelux }")
+    Path("a b.smr").write_text("model m { signal(channels=1) let a = 1 let a = 2 gelux }")
     assert run(["check", "--format", "sarif", "a b.smr", "missing.smr"]) == 1
     log = json.loads(capsys.readouterr().out)
     (told,) = log["runs"]
     assert (log["version"], told["columnKind"]) == ("2.1.0", "unicodeCodePoints")
-    assert [rule["id"] for rule in told["tool"]["driver"]["rules"]] == ["E0202", "E0303", "E0601"]
+    assert [rule["id"] for rule in told["tool"]["driver"]["rules"]] == ["E0202", "E0203", "E0601"]
     twice, unknown, missing = told["results"]
-    assert "relatedLocations" in twice or twice["ruleId"] == "E0303"
+    (related,) = twice["relatedLocations"]
+    assert related["physicalLocation"]["region"]["startColumn"] == 34
     place = unknown["locations"][0]["physicalLocation"]
     assert place["artifactLocation"] == {"uri": "a%20b.smr"}
-    assert place["region"] == {"startLine": 1, "startColumn": 49, "endLine": 1, "endColumn": 54}
+    assert place["region"] == {"startLine": 1, "startColumn": 50, "endLine": 1, "endColumn": 55}
     (change,) = unknown["fixes"][0]["artifactChanges"]
     assert change["replacements"][0]["insertedContent"] == {"text": "gelu"}
     assert missing["locations"] == [{"physicalLocation": {"artifactLocation": {"uri": "missing.smr"}}}]

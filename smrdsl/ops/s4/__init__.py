@@ -1,7 +1,7 @@
 """s4: the structured state-space core, diagonal plus low rank, one system with N/2 complex states per channel.
 
-    x'(t) = A x(t) + B u(t)        y(t) = 2 Re(C x(t)) + D u(t)        A = Lambda - P P^H over the full, conjugate-paired state
-    Lambda = -exp(log_A_real) - i A_imag
+    x'(t) = A x(t) + B u(t)        y(t) = 2 Re(C x(t)) + D u(t)
+    A = Lambda - P P^H over the full state, the conjugates included        Lambda = -exp(log_A_real) - i A_imag
 
 sampled with a step Delta = exp(log_dt) per channel. Re Lambda < 0 makes A dissipative, so that every sampled system is
 stable. Complex numbers are stored as pairs of reals on the last axis. C is the plain one: official checkpoints hold
@@ -13,11 +13,12 @@ C (1 - A-bar^L), which ties them to a length and makes other rates approximate.
     fout   a window, Fourier                rank 1
     lagt   a fading past, Laguerre          rank 1
 
-Re Lambda is 0 for the last three and starts at -1e-4, as published. Rows of P beyond the rank of the measure start at 0.
-C is complex normal, D normal. Source: Gu et al. 2022, "Efficiently Modeling Long Sequences with Structured State Spaces";
-2023, "How to Train Your HiPPO"; state-spaces/s4.
+Re Lambda is 0 for the last three and starts at -1e-4, as published. Rows of P beyond the rank of the measure start at
+0. C is complex normal, D normal. Every strategy works on A-bar as a real N x N matrix or, where it is low, by its rank:
+see docs/decisions/0001-s4-kernel.md.
 
-Every strategy works on the real N x N matrix A-bar, see docs/decisions/0001-s4-kernel.md.
+Source: Gu et al. 2022, "Efficiently Modeling Long Sequences with Structured State Spaces"; 2023, "How to Train Your
+HiPPO"; initial values as in state-spaces/s4.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pydantic import Field, model_validator
 from smrdsl.core.types import StreamType
 from smrdsl.ops import _cores as cores
 from smrdsl.ops.contract import Cost, Operator, Parameter, Params, Range, Streams
+from smrdsl.ops.s4.timings import TIMINGS
 
 RANKS = {"legs": 1, "legt": 2, "fout": 1, "lagt": 1}
 """Measure -> least rank with which A + P P^H is normal."""
@@ -39,8 +41,8 @@ class S4Params(Params):
     state: cores.StateSize = 64
     init: Literal["legs", "fout", "legt", "lagt"] = Field(
         default="legs",
-        description="What the state starts to remember: `legs` all of the past, `fout` and `legt` a window of it in waves or "
-        "polynomials, `lagt` a fading past.",
+        description="What the state starts to remember: `legs` all of the past, `fout` and `legt` a window of it in "
+        "waves or polynomials, `lagt` a fading past.",
     )
     disc: Literal["bilinear", "zoh"] = Field(
         default="bilinear",
@@ -48,7 +50,9 @@ class S4Params(Params):
     )
     dt: cores.StepRange = Range(low=0.001, high=0.1)
     copies: cores.Copies = 1
-    rank: int = Field(default=1, gt=0, description="Rank of the correction P P^H; 2 unless given where init=legt needs 2.")
+    rank: int = Field(
+        default=1, gt=0, description="Rank of the correction P P^H; 2 unless given where init=legt needs 2."
+    )
     skip: cores.Skip = True
     steps: cores.Steps = "both"
     bidirectional: cores.Bidirectional = False
@@ -99,13 +103,14 @@ OPERATOR = Operator(
     looks_ahead=cores.looks_ahead,
     families=("ssm", "mixer"),
     strategies=cores.STRATEGIES,
+    timings=TIMINGS,
     uses_step=True,
     equations="x_t = A' x_{t-1} + B' u_t;  y_t = 2 Re(C x_t) + D u_t\n"
     "bilinear: A' = (1 - Delta A / 2)^-1 (1 + Delta A / 2), B' = Delta (1 - Delta A / 2)^-1 B\n"
     "zoh: A' = e^(Delta A), B' = A^-1 (e^(Delta A) - 1) B\n"
     "Delta = exp(log_dt), A = Lambda - P P^H, Lambda = -exp(log_A_real) - i A_imag\n"
     "bidirectional: y_t gains sum_{j >= 0} k'_j u_{t+1+j}, k' the kernel of the second C",
-    source='Gu et al. 2022, "Efficiently Modeling Long Sequences with Structured State Spaces", arXiv 2111.00396',
+    source='Gu et al. 2022, "Efficiently Modeling Long Sequences with Structured State Spaces" (2111.00396)',
     reference="smrdsl.ops.s4.reference:reference",
     samples=(
         (S4Params(state=8), (StreamType.real(6),)),

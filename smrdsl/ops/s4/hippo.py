@@ -7,22 +7,24 @@
     lagt      Laguerre, translated      rank 1
 
 A = V (Lambda - P P^H) V^H with Lambda in conjugate pairs, of which the half with Im <= 0 is kept, most negative first.
-Everything is float64; numpy only, no torch. Source: Gu et al. 2020, "HiPPO"; 2022, "Efficiently Modeling Long Sequences
-with Structured State Spaces", theorem 1 and appendix C.1; 2023, "How to Train Your HiPPO". Scaling as in state-spaces/s4.
+Everything is float64, in numpy.
+
+Source: Gu et al. 2020, "HiPPO: Recurrent Memory with Optimal Polynomial Projections"; 2022, "Efficiently Modeling Long
+Sequences with Structured State Spaces", theorem 1; 2023, "How to Train Your HiPPO". Scaled as in state-spaces/s4.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smrdsl.ops.s4 import RANKS
 
-Real = NDArray[np.float64]
-Complex = NDArray[np.complex128]
+Array = NDArray[Any]
 
 B_CLIP = 2.0
 """Bound of Im B, as published: at N = 64 the largest would be 40.75."""
@@ -32,17 +34,17 @@ B_CLIP = 2.0
 class Nplr:
     """Lambda (N/2), P (rank, N/2) and B (N/2) in the basis of the columns of V (N, N/2); B is not clipped."""
 
-    lam: Complex
-    p: Complex
-    b: Complex
-    v: Complex
+    lam: Array
+    p: Array
+    b: Array
+    v: Array
 
     @property
-    def clipped_b(self) -> Complex:
+    def clipped_b(self) -> Array:
         return self.b.real + 1j * np.clip(self.b.imag, -B_CLIP, B_CLIP)
 
 
-def transition(measure: str, n: int) -> tuple[Real, Real]:
+def transition(measure: str, n: int) -> tuple[Array, Array]:
     """A (N, N) and B (N) of x' = A x + B u."""
     row, column = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
     root = np.sqrt(2 * np.arange(n) + 1.0)
@@ -59,7 +61,7 @@ def transition(measure: str, n: int) -> tuple[Real, Real]:
     return fourier_rotation(n) - np.outer(b, b), b
 
 
-def correction(measure: str, n: int, rank: int) -> Real:
+def correction(measure: str, n: int, rank: int) -> Array:
     """P (rank, N) with A + P^T P normal; rows beyond those needed are zero."""
     assert rank >= RANKS[measure], (measure, rank)
     root = np.sqrt(np.arange(n) + 0.5)
@@ -73,14 +75,14 @@ def correction(measure: str, n: int, rank: int) -> Real:
     return np.concatenate([np.stack(rows), np.zeros((rank - len(rows), n))])
 
 
-def fourier_constants(n: int) -> Real:
+def fourier_constants(n: int) -> Array:
     """The value at the end of the window of each function: 1, then sqrt 2 for cosines, 0 for sines."""
     b = np.where(np.arange(n) % 2 == 0, np.sqrt(2.0), 0.0)
     b[0] = 1.0
     return b
 
 
-def fourier_rotation(n: int) -> Real:
+def fourier_rotation(n: int) -> Array:
     """Cosine and sine of the k-th frequency turn into each other with the angular speed pi k."""
     speed = np.zeros(n - 1)
     speed[::2] = np.pi * np.arange(n // 2)

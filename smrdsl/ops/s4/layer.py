@@ -53,22 +53,18 @@ class S4(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         return core.extend(self._core(), self.strategy, u, x, rate, dt)
 
-    def step(
-        self, u: Tensor, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def step(self, u: Tensor, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return core.step(self._core(), u, x, rate, dt)
 
     def _core(self) -> Core:
-        channels = self.log_dt.shape[0]
+        channels, c = self.log_dt.shape[0], reading_of(self.C)
         lam = lambda_of(self.log_A_real, self.A_imag, channels)
-        b, p = pair_of(self.B, channels), pair_of(self.P, channels)
-        step, c = steps_of(self.log_dt), reading_of(self.C)
-        rule = low_rank_zoh if self.p.disc == "zoh" else low_rank_bilinear
         return Core(
-            discretise=lambda gap: rule(lam, p, b, step * gap),
-            diagonal=False,
-            decay=self.p.steps == "decay",
+            rule=low_rank_zoh if self.p.disc == "zoh" else low_rank_bilinear,
+            parts=(lam, pair_of(self.P, channels), pair_of(self.B, channels)),
+            step=steps_of(self.log_dt),
             c=c[0] if self.p.bidirectional else c,
             back=c[1] if self.p.bidirectional else None,
             d=None if self.D is None else wide(self.D),
+            decay=self.p.steps == "decay",
         )

@@ -47,7 +47,8 @@ def sample(layer: S4, a: Tensor, b: Tensor, gap: Tensor) -> tuple[Tensor, Tensor
     scaled = gap * torch.exp(layer.log_dt)[:, None, None] * a
     if layer.p.disc == "zoh":
         a_bar = torch.linalg.matrix_exp(scaled)
-        return a_bar, torch.linalg.solve(a, ((a_bar - unit) @ b.unsqueeze(-1)).expand(*a_bar.shape[:2], -1, 1)).squeeze(-1)
+        grown = (a_bar - unit) @ b.unsqueeze(-1)
+        return a_bar, torch.linalg.solve(a.expand_as(a_bar), grown).squeeze(-1)
     inverse = torch.linalg.inv(unit - scaled / 2)
     delta = gap[..., 0] * torch.exp(layer.log_dt)[:, None]
     return inverse @ (unit + scaled / 2), (inverse @ b.unsqueeze(-1)).squeeze(-1) * delta

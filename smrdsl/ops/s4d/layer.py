@@ -52,24 +52,20 @@ class S4D(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         return core.extend(self._core(), self.strategy, u, x, rate, dt)
 
-    def step(
-        self, u: Tensor, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def step(self, u: Tensor, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return core.step(self._core(), u, x, rate, dt)
 
     def _core(self) -> Core:
-        channels = self.log_dt.shape[0]
+        channels, c = self.log_dt.shape[0], reading_of(self.C)
         lam = lambda_of(self.log_A_real, self.A_imag, channels)
-        b, step = pair_of(self.B, channels), steps_of(self.log_dt)
-        rule = diagonal_zoh if self.p.disc == "zoh" else diagonal_bilinear
-        c = reading_of(self.C)
         return Core(
-            discretise=lambda gap: rule(lam, b, step * gap),
-            diagonal=True,
-            decay=self.p.steps == "decay",
+            rule=diagonal_zoh if self.p.disc == "zoh" else diagonal_bilinear,
+            parts=(lam, pair_of(self.B, channels)),
+            step=steps_of(self.log_dt),
             c=c[0] if self.p.bidirectional else c,
             back=c[1] if self.p.bidirectional else None,
             d=None if self.D is None else wide(self.D),
+            decay=self.p.steps == "decay",
         )
 
 
