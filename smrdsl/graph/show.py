@@ -113,7 +113,10 @@ def _entry(n: _Node, file: str) -> Entry:
     op = operators().get(n.op)
     if op is None:
         raise SmrError(f"{file} uses the operator `{n.op}`, which is not known here; import the package that has it")
-    params = op.params.model_validate_json(json.dumps(n.params))
+    try:
+        params = op.params.model_validate_json(json.dumps(n.params))
+    except (TypeError, LookupError, ArithmeticError) as error:  # what an operator's own checks do with junk
+        raise SmrError(f"{file}: the arguments of {n.key} are none of `{n.op}`: {error}") from None
     type_ = StreamType(tuple(n.type.dims), n.type.kind, n.type.vocab)
     groups = tuple(Group(*g) for g in n.groups)
     node = Node(op, params, type_, Location(*n.location), n.label, groups, n.shares, n.strategy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from smrdsl.lowering.layers import make_layers, nest
 from smrdsl.plan.plan import Conditions, make_plan
 from smrdsl.runtime.conditions import check_mode, conditions
 from smrdsl.runtime.model import CompiledModel
-from smrdsl.runtime.weights import FILE, compare, load_into, read_shapes, shapes_of, weights_bytes
+from smrdsl.runtime.weights import FILE, Shapes, compare, load_into, read_shapes, shapes_of, weights_bytes
 
 MARK = "A package compiled by smrdsl."
 FILES = {
@@ -41,6 +42,7 @@ def load(mode: str = "infer") -> smrdsl.CompiledModel:
     return smrdsl.load(Path(__file__).parent, mode=mode)
 '''
 TRIES = 100
+TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 """Of two programs that write to one place at a time, each may find that the other was there first."""
 
 
@@ -57,15 +59,15 @@ def save_package(model: CompiledModel, folder: str | os.PathLike[str]) -> Path:
         target = Path(os.path.realpath(folder))
         target.parent.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        new = place / "new"
         try:
-            new = place / "new"
             new.mkdir()
             if (old := _status(target)) is not None:
                 new.chmod(old.st_mode & 0o777)
             _write_files(model, new, Path(os.path.abspath(folder)).name)
             _swap(new, target, place)
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            _clear(place, new)
     return Path(folder)
 
 
@@ -139,11 +141,22 @@ def _swap(new: Path, target: Path, place: Path) -> None:
             new.rename(target)
             return
         except BaseException as error:
-            lost = isinstance(error, OSError) and target.exists()
-            if old.exists() and not target.exists():
-                old.rename(target)
-            if not lost or turn + 1 == TRIES:
-                raise
+            if isinstance(error, OSError) and error.errno in TAKEN and turn + 1 < TRIES:
+                continue  # another program was there first
+            with contextlib.suppress(OSError):
+                if old.exists() and not target.exists():
+                    old.rename(target)
+            raise
+
+
+def _clear(place: Path, new: Path) -> None:
+    """Remove what is left beside the target, but never an old package that could not be brought back."""
+    if not new.exists():
+        shutil.rmtree(place, ignore_errors=True)
+        return
+    shutil.rmtree(new, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        place.rmdir()
 
 
 def _write_files(model: CompiledModel, folder: Path, name: str) -> None:
@@ -191,11 +204,20 @@ def load_package(folder: str | os.PathLike[str], mode: str = "infer") -> Compile
     place = Path(folder)
     graph = from_json(_text(place, "graph.json"), str(place / "graph.json"))
     wanted = _conditions(place, mode)
-    compare(shapes_of(nest(make_layers(graph, seed=None, device="meta"))), read_shapes(place / FILE), place / FILE)
+    compare(_shapes(graph, place), read_shapes(place / FILE), place / FILE)
     layers = make_layers(graph, seed=None)
     model = CompiledModel(graph, layers, make_plan(graph, wanted), _text(place, "spec.smr"))
     load_into(model, place / FILE)
     return model.train(mode == "train")
+
+
+def _shapes(graph: Graph, place: Path) -> Shapes:
+    """The shapes of the tensors of a model, from layers that take no memory."""
+    try:
+        return shapes_of(nest(make_layers(graph, seed=None, device="meta")))
+    except (RuntimeError, TypeError, OverflowError) as error:  # sizes beyond what a tensor can have
+        reason = str(error).partition("\n")[0]
+        raise SmrError(f"the layers of {place / 'graph.json'} cannot be made: {reason}") from None
 
 
 def _conditions(place: Path, mode: str) -> Conditions:

@@ -29,6 +29,8 @@ LAWS = settings(
     phases=(Phase.generate,),  # a spec is short enough to read as it is; shrinking takes minutes
 )
 LENGTH = 7
+EQUAL = 1e-12
+"""The same operations: only where memory lies, which convolutions mind, may tell."""
 
 
 def compiled(text: str, name: str, dtype: str = "float64") -> CompiledModel:
@@ -108,7 +110,7 @@ def test_passes_and_json_keep_the_function(text: str) -> None:
     u = sequence(model, torch.float64)
     assert model.state_dict().keys() == plain.state_dict().keys()
     with torch.no_grad():
-        assert torch.equal(model(u), plain(u)), text
+        assert close(model(u), plain(u), EQUAL), text
     assert show(from_json(to_json(model.graph))) == show(model.graph)
 
 
@@ -146,11 +148,11 @@ def test_generated_source_and_package_give_the_same_numbers(text: str, name: str
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         own = next(v for v in vars(module).values() if isinstance(v, type) and v.__module__ == "generated").load()
-        assert torch.equal(again(u), model(u))
-        assert torch.equal(own(u), model(u)), text
+        assert close(again(u), model(u), EQUAL)
+        assert close(own(u), model(u), EQUAL), text
         state = model.initial_state(2)
         wanted, found = model.step(u[:, 0], state), own.step(u[:, 0], state)
-        assert torch.equal(wanted[0], found[0])
+        assert close(wanted[0], found[0], EQUAL)
         assert wanted[1].keys() == found[1].keys()
 
 

@@ -43,12 +43,12 @@ def one_way(layer: S4, stored: Tensor, u: Tensor, gaps: Tensor) -> Tensor:
 
 def sample(layer: S4, a: Tensor, b: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
     """A-bar (B, H, N, N) and B-bar (B, H, N)."""
-    unit = torch.eye(a.shape[-1], dtype=a.dtype)
-    scaled = gap * torch.exp(layer.log_dt)[:, None, None] * a
+    d = gap * torch.exp(layer.log_dt)[:, None, None]
     if layer.p.disc == "zoh":
-        a_bar = torch.linalg.matrix_exp(scaled)
-        grown = (a_bar - unit) @ b.unsqueeze(-1)
-        return a_bar, torch.linalg.solve(a.expand_as(a_bar), grown).squeeze(-1)
-    inverse = torch.linalg.inv(unit - scaled / 2)
-    delta = gap[..., 0] * torch.exp(layer.log_dt)[:, None]
-    return inverse @ (unit + scaled / 2), (inverse @ b.unsqueeze(-1)).squeeze(-1) * delta
+        # exp(d [[A, B], [0, 0]]) = [[A-bar, B-bar], [0, 1]], good for A near singular too
+        both = torch.nn.functional.pad(torch.cat([a, b.unsqueeze(-1)], -1), (0, 0, 0, 1))
+        grown = torch.linalg.matrix_exp(d * both)
+        return grown[..., :-1, :-1], grown[..., :-1, -1]
+    unit = torch.eye(a.shape[-1], dtype=a.dtype)
+    inverse = torch.linalg.inv(unit - d * a / 2)
+    return inverse @ (unit + d * a / 2), (inverse @ b.unsqueeze(-1)).squeeze(-1) * d[..., 0]
