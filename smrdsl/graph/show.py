@@ -101,12 +101,16 @@ def from_json(text: str, file: str = "graph.json") -> Graph:
         graph = Graph.build(document.name, entries, document.output, document.arguments)
         check(graph)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise SmrError(f"{file} is no graph of ours: {place or 'text'}: {first['msg']}") from None
+        raise SmrError(f"{file} is no graph of ours: {_first(error)}") from None
     except (GraphError, Misfit) as error:
         raise SmrError(f"{file} is no valid graph: {error}") from None
     return graph
+
+
+def _first(error: ValidationError) -> str:
+    """The place of the first mistake, and what it is."""
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'text'}: {first['msg']}"
 
 
 def _entry(n: _Node, file: str) -> Entry:
@@ -115,8 +119,10 @@ def _entry(n: _Node, file: str) -> Entry:
         raise SmrError(f"{file} uses the operator `{n.op}`, which is not known here; import the package that has it")
     try:
         params = op.params.model_validate_json(json.dumps(n.params))
+    except ValidationError as error:
+        raise SmrError(f"{file}: {n.key} has no arguments of `{n.op}`: {_first(error)}") from None
     except (TypeError, LookupError, ArithmeticError) as error:  # what an operator's own checks do with junk
-        raise SmrError(f"{file}: the arguments of {n.key} are none of `{n.op}`: {error}") from None
+        raise SmrError(f"{file}: {n.key} has no arguments of `{n.op}`: {error}") from None
     type_ = StreamType(tuple(n.type.dims), n.type.kind, n.type.vocab)
     groups = tuple(Group(*g) for g in n.groups)
     node = Node(op, params, type_, Location(*n.location), n.label, groups, n.shares, n.strategy)

@@ -1,7 +1,7 @@
 """The same as `system.py` where the length is a symbol, in a graph that is exported for any length.
 
 No loop may then run over time, or over its logarithm. So tiles have a fixed size, and the exponents of all tiles are a
-tensor of which every bit is looked at: x -> where(bit k, A^(2^k) x, x). That takes 24 passes instead of a few, and is exact.
+tensor of which every bit is looked at: x -> where(bit k, A^(2^k) x, x). That takes 24 passes instead of a few.
 """
 
 from __future__ import annotations

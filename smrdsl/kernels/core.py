@@ -7,8 +7,8 @@ What a layer such as S4D hands over is a `Core`; how it runs is told by the name
     recurrent   one time after the other
 
 All of them give the same numbers. What a strategy cannot do, an exact one does instead. With gaps A-bar depends on
-time: `conv` gives way to the recurrence, and so does `scan` where A-bar is not diagonal. A length that is a symbol, in a
-graph exported for any length, allows no loop over time: there `conv` always runs.
+time: `conv` gives way to the recurrence, and so does `scan` where A-bar is not diagonal. A length that is a symbol, in
+a graph exported for any length, allows no loop over time: there `conv` always runs.
 
 A gap is the time before a sample in steps, 1 as trained; a rate is the gap of all samples. Under steps=decay the state
 decays for that long, but the sample weighs what it always weighs.

@@ -4,8 +4,8 @@
     bilinear   A-bar = (1 - dA/2)^-1 (1 + dA/2)        B-bar = d (1 - dA/2)^-1 B
 
 for the diagonal A = Lambda of S4D and the A = Lambda - P P^H of S4. Complex numbers are pairs (H, 1, N/2), P is
-(rank, H, 1, N/2); the step d is (H, 1, 1), or (H, B, 1) where it differs by sequence. What comes out is a transition and
-B-bar as a real vector (H, 1 or B, N).
+(rank, H, 1, N/2); the step d is (H, 1, 1), or (H, B, 1) where it differs by sequence. What comes out is a transition
+and B-bar as a real vector (H, 1 or B, N).
 
 Source: Gu et al. 2022, "Efficiently Modeling Long Sequences with Structured State Spaces", eq. 3 for the bilinear rule;
 "On the Parameterization and Initialization of Diagonal State Space Models" for both.

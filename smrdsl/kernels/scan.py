@@ -5,9 +5,9 @@ Of T inputs u and the state s before them,
     y  = u Toeplitz(k) + s W        k_l = c . A^l b,  W_t = c A^(t + 1)
     s' = A^T s + u V                V_j = A^j b, inputs newest first
 
-so a time-invariant system takes T + 2 N multiplications a sample, nearly all in matrix products, and one short loop over
-chunks. A varying one has no such matrices: its loop is over the times of a chunk, all chunks at once, and runs twice,
-for the states that chunks leave, and from the right states for the outputs.
+so a time-invariant system takes T + 2 N multiplications a sample, nearly all in matrix products, and one short loop
+over chunks. A varying one has no such matrices: its loop is over the times of a chunk, all chunks at once, and runs
+twice, for the states that chunks leave, and from the right states for the outputs.
 
 Axes: u (B, L, H), chunks (H, B * M, T), states before them (H, B, M, N), states outside (B, H, N).
 """

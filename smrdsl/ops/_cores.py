@@ -51,7 +51,8 @@ Steps = Annotated[
     Literal["both", "decay"],
     Field(
         description="What the gaps of a timed stream, or a rate, scale: `both`, the decay of the state and the weight "
-        "of the sample, for samples of a continuous signal; `decay` alone, for events that weigh the same however rare.",
+        "of the sample, for samples of a continuous signal; `decay` alone, for events that weigh the same however "
+        "rare.",
     ),
 ]
 Bidirectional = Annotated[

@@ -19,7 +19,7 @@ from smrdsl.lowering.layers import make_layers, nest
 from smrdsl.plan.plan import Conditions, make_plan
 from smrdsl.runtime.conditions import check_mode, conditions
 from smrdsl.runtime.model import CompiledModel
-from smrdsl.runtime.weights import FILE, Shapes, compare, load_into, read_shapes, shapes_of, weights_bytes
+from smrdsl.runtime.weights import FILE, Shapes, compare, load_into, read_shapes, shapes_of, write_weights
 
 MARK = "A package compiled by smrdsl."
 FILES = {
@@ -177,7 +177,7 @@ def _write_files(model: CompiledModel, folder: Path, name: str) -> None:
         "spec": model.text,
         "spec_sha256": hashlib.sha256(model.text.encode()).hexdigest(),
     }
-    (folder / FILE).write_bytes(weights_bytes(model, metadata))
+    write_weights(model, folder / FILE, metadata)
     _draw(model.graph, folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +22,8 @@ TOLD = 8
 """Mistakes that are told one by one."""
 
 
-def weights_bytes(module: nn.Module, metadata: Mapping[str, str]) -> bytes:
-    """The parameters and buffers of a module as the bytes of a safetensors file."""
+def write_weights(module: nn.Module, file: Path, metadata: Mapping[str, str]) -> None:
+    """Write the parameters and buffers of a module as a safetensors file; equal ones give equal bytes."""
     tensors: dict[str, Tensor] = {}
     places: set[int] = set()
     for name, tensor in module.state_dict().items():
@@ -33,7 +34,13 @@ def weights_bytes(module: nn.Module, metadata: Mapping[str, str]) -> bytes:
             kept = kept.clone()
         places.add(kept.untyped_storage().data_ptr())
         tensors[name] = kept
-    return save(tensors, dict(metadata))
+    data = save(tensors, dict(metadata))
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the library's own has the metadata in a random order
+    with file.open("wb") as out:
+        out.write(len(header).to_bytes(8, "little") + header)
+        out.write(memoryview(data)[start:])
 
 
 def shapes_of(module: nn.Module) -> Shapes:

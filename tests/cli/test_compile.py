@@ -252,7 +252,7 @@ def test_names_that_python_cannot_import(capsys):
     "error",
     [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt(), RuntimeError("a bug of ours")],
 )
-@pytest.mark.parametrize("where", ["_draw", "_swap", "weights_bytes"])
+@pytest.mark.parametrize("where", ["_draw", "_swap", "write_weights"])
 def test_a_failure_leaves_no_half_package(where, error, old, capsys, monkeypatch):
     if old:
         ours("out")
@@ -288,6 +288,25 @@ def test_a_failure_between_the_two_moves_brings_the_old_package_back(error, fail
         code = run(["compile", "spec.smr", "--quiet", "-o", "out", "--seed", "1"])
     assert files() == {"spec.smr", "out"}
     assert whole("out", 1 if code == 0 else 7)
+
+
+def test_an_old_package_that_cannot_be_brought_back_is_not_thrown_away(monkeypatch):
+    ours("out")
+    rename, count = Path.rename, 0
+
+    def moved(self, target):
+        nonlocal count
+        count += 1
+        if count > 1:
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", moved)
+        compiled("-o", "out", code=1)
+    (place,) = files() - {"spec.smr"}
+    assert whole(f"{place}/old0", 7)
+    assert files(place) == {"old0"}
 
 
 def test_what_came_to_the_folder_meanwhile_is_kept(monkeypatch, capsys):

@@ -15,7 +15,7 @@ C (1 - A-bar^L), which ties them to a length and makes other rates approximate.
 
 Re Lambda is 0 for the last three and starts at -1e-4, as published. Rows of P beyond the rank of the measure start at
 0. C is complex normal, D normal. Every strategy works on A-bar as a real N x N matrix or, where it is low, by its rank:
-see docs/decisions/0001-s4-kernel.md.
+see docs/decisions/0005-powers-instead-of-cauchy.md.
 
 Source: Gu et al. 2022, "Efficiently Modeling Long Sequences with Structured State Spaces"; 2023, "How to Train Your
 HiPPO"; initial values as in state-spaces/s4.

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from smrdsl.ops.s4 import RANKS
 
-Array = NDArray[Any]
+Real = NDArray[np.floating[Any]]
+Complex = NDArray[np.complexfloating[Any, Any]]
 
 B_CLIP = 2.0
 """Bound of Im B, as published: at N = 64 the largest would be 40.75."""
@@ -34,17 +35,17 @@ B_CLIP = 2.0
 class Nplr:
     """Lambda (N/2), P (rank, N/2) and B (N/2) in the basis of the columns of V (N, N/2); B is not clipped."""
 
-    lam: Array
-    p: Array
-    b: Array
-    v: Array
+    lam: Complex
+    p: Complex
+    b: Complex
+    v: Complex
 
     @property
-    def clipped_b(self) -> Array:
+    def clipped_b(self) -> Complex:
         return self.b.real + 1j * np.clip(self.b.imag, -B_CLIP, B_CLIP)
 
 
-def transition(measure: str, n: int) -> tuple[Array, Array]:
+def transition(measure: str, n: int) -> tuple[Real, Real]:
     """A (N, N) and B (N) of x' = A x + B u."""
     row, column = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
     root = np.sqrt(2 * np.arange(n) + 1.0)
@@ -61,7 +62,7 @@ def transition(measure: str, n: int) -> tuple[Array, Array]:
     return fourier_rotation(n) - np.outer(b, b), b
 
 
-def correction(measure: str, n: int, rank: int) -> Array:
+def correction(measure: str, n: int, rank: int) -> Real:
     """P (rank, N) with A + P^T P normal; rows beyond those needed are zero."""
     assert rank >= RANKS[measure], (measure, rank)
     root = np.sqrt(np.arange(n) + 0.5)
@@ -75,14 +76,14 @@ def correction(measure: str, n: int, rank: int) -> Array:
     return np.concatenate([np.stack(rows), np.zeros((rank - len(rows), n))])
 
 
-def fourier_constants(n: int) -> Array:
+def fourier_constants(n: int) -> Real:
     """The value at the end of the window of each function: 1, then sqrt 2 for cosines, 0 for sines."""
     b = np.where(np.arange(n) % 2 == 0, np.sqrt(2.0), 0.0)
     b[0] = 1.0
     return b
 
 
-def fourier_rotation(n: int) -> Array:
+def fourier_rotation(n: int) -> Real:
     """Cosine and sine of the k-th frequency turn into each other with the angular speed pi k."""
     speed = np.zeros(n - 1)
     speed[::2] = np.pi * np.arange(n // 2)
@@ -101,7 +102,7 @@ def nplr(measure: str, n: int, rank: int = 1) -> Nplr:
     normal = a + p.T @ p
     re = np.mean(np.diag(normal))
     im, v = np.linalg.eigh(-1j * (normal - re * np.eye(n)))
-    im, v = im[: n // 2], v[:, : n // 2]
+    im, v = im[: n // 2], v[:, : n // 2].astype(np.complex128)
     if abs(im[-1]) < 1e-4:
         # The two constants of fout share the eigenvalue 0; this is the pair that published models take.
         v[:, -1] = 0.0
