@@ -196,7 +196,7 @@ def test_a_mode_that_there_is_not(folder):
         smrdsl.load(folder, mode="infr")
 
 
-@pytest.mark.parametrize("width", [5, 10**9, 10**40])
+@pytest.mark.parametrize("width", [6, 10**9, 10**40])
 def test_no_memory_is_taken_before_the_shapes_are_known_to_fit(width, folder, monkeypatch):
     made = []
     make = package.make_layers
@@ -211,7 +211,7 @@ def test_no_memory_is_taken_before_the_shapes_are_known_to_fit(width, folder, mo
     (folder / "graph.json").write_text(json.dumps(document))
     with pytest.raises(smrdsl.SmrError):
         smrdsl.load(folder)
-    assert set(made) <= {"meta"}
+    assert made == ["meta"]
 
 
 def test_buffers_are_compared_too(tmp_path, monkeypatch):
@@ -249,7 +249,7 @@ def test_text_of_a_spec_never_becomes_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(package, "_draw", lambda g, folder: None)
     name = 'q"""\rimport os\\u12.smr'
-    Path(name).write_text("model path {\r signal(\rchannels=2\r)  linear(\u2028\r2) }".replace("\u2028", ""))
+    Path(name).write_text("model path {\r signal(\rchannels=2\r)  linear(\r2) }")
     model = smrdsl.compile(name, mode="infer")
     model.save("out")
     source = Path("out/model.py").read_text()
