@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -28,9 +29,9 @@ def draw_for(seed: int, path: str) -> Draw:
 
 
 def make_layers(g: Graph, seed: int | None = 0, device: str = "cpu") -> dict[str, nn.Module]:
-    """A module for each node but the input; without a seed their parameters are left as the memory was."""
+    """A module in float32 for each node but the input; without a seed, parameters are what the memory held."""
     layers: dict[str, nn.Module] = {}
-    with torch.device(device):
+    with _defaults(device):
         for key, node, _ in g:
             if not node.op.layer:
                 continue
@@ -39,6 +40,18 @@ def make_layers(g: Graph, seed: int | None = 0, device: str = "cpu") -> dict[str
                 layer.reset_parameters(draw_for(seed, key))
             layers[key] = layer
     return layers
+
+
+@contextmanager
+def _defaults(device: str) -> Iterator[None]:
+    """What is drawn is the same whatever a program has set for its own tensors."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device(device):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 def nest(layers: Mapping[str, nn.Module]) -> nn.Module:
