@@ -1,4 +1,4 @@
-"""smrdsl: describe stacks of state-space models in a small language; get a drawn, checked, fast PyTorch module.
+"""smrdsl: stacks of state-space models in a small language, as drawn, checked, fast PyTorch modules.
 
     import smrdsl
     model = smrdsl.compile("specs/quickstart.smr")

@@ -82,7 +82,11 @@ def compile_lowered(
     graph = run_all(lowered.graph, passes_without(disable), watch)
     default = graph.length or DEFAULT_LENGTH
     wanted = conditions(
-        default if length is None else length, 1 if batch is None else batch, mode, dtype or "float32", device or "cpu"
+        default if length is None else length,
+        1 if batch is None else batch,
+        mode,
+        dtype or "float32",
+        device or "cpu",
     )
     plan = make_plan(graph, wanted)
 
@@ -108,10 +112,11 @@ def compile_lowered(
 def compile(path: str | os.PathLike[str], model: str | None = None, **options: Any) -> CompiledModel:
     """Compile a model of a `.smr` file to a module.
 
-    model: its name, by default the first of the file. set: values for its parameters. length, batch: what to plan for
-    (any other runs too). mode: "train" gives it in training mode, "infer" and "decode" in evaluation mode. seed: of the
-    initial weights, drawn per parameter path. weights: a safetensors file, or a package. dtype (float32 unless given),
-    device: as torch has them. disable: names of passes. limits: `Limits`. Raises `SpecError` with all diagnostics.
+    model: its name, by default the first of the file. set: values for its parameters. length, batch: what to
+    plan for (any other runs too). mode: "train" gives it in training mode, "infer" and "decode" in evaluation
+    mode. seed: of the initial weights, drawn per parameter path. weights: a safetensors file, or a package.
+    dtype (float32 unless given), device: as torch has them. disable: names of passes. limits: `Limits`.
+    Raises `SpecError` with all diagnostics.
     """
     limits = options.get("limits") or Limits()
     return _compile(read_source(Path(path), limits.text), Path(path), model, options)
@@ -156,7 +161,7 @@ def load(folder: str | os.PathLike[str], mode: str = "infer") -> CompiledModel:
 
 
 def values(given: Mapping[str, Any] | None) -> dict[str, Value]:
-    """Python values as values of the language: a name is a word, a pair of numbers a range. Raises `SmrError`."""
+    """Python values as the language's: a name is a word, a pair of numbers a range. Raises `SmrError`."""
     return {name: _value(name, value) for name, value in (given or {}).items()}
 
 

@@ -27,27 +27,26 @@ class SmrFinder(MetaPathFinder):
     ) -> ModuleSpec | None:
         name = fullname.rpartition(".")[2]
         for folder in sys.path if path is None else path:
-            file = Path(folder or ".") / f"{name}.smr"
+            file = Path(folder).absolute() / f"{name}.smr"
             if file.is_file():
                 return ModuleSpec(fullname, SmrLoader(file), origin=str(file))
         return None
 
 
 class SmrLoader(Loader):
-    """Makes a module of a `.smr` file. Raises `SpecError`, an ImportError's cause, where the text has mistakes."""
+    """Makes a module of a `.smr` file; all its mistakes are one ImportError, raised from a `SpecError`."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
 
     def exec_module(self, module: ModuleType) -> None:
         try:
-            source = read_source(self.file)
-            resolver = Resolver(source, self.file)
-            if not resolver.load():
-                raise SpecError(resolver.report.diagnostics)
+            resolver = Resolver(read_source(self.file), self.file)
+            resolver.check()
             resolver.report.raise_errors()
         except SpecError as error:
-            raise ImportError(f"cannot import {self.file}:\n{error}", name=module.__name__) from error
+            message = f"cannot import {self.file}:\n{error}"
+            raise ImportError(message, name=module.__name__, path=str(self.file)) from error
 
         def load(model: str | None = None, **options: Any) -> Any:
             """The compiled model of this file; options as `smrdsl.compile` takes them."""

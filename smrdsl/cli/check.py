@@ -19,7 +19,13 @@ from smrdsl.spec.resolve import Resolver
 @click.option("--explain", metavar="CODE", help="Explain a code and stop.")
 @click.option("--quiet", is_flag=True, help="Only the exit code.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=N", help="Raise a limit. Repeatable.")
-def command(files: tuple[str, ...], style: str, explain: str | None, quiet: bool, limits: tuple[str, ...]) -> int:
+def command(
+    files: tuple[str, ...],
+    style: str,
+    explain: str | None,
+    quiet: bool,
+    limits: tuple[str, ...],
+) -> int:
     """Check FILES (`-` is standard input) and tell all that is wrong."""
     if explain:
         return explain_code(explain)
@@ -35,7 +41,8 @@ def command(files: tuple[str, ...], style: str, explain: str | None, quiet: bool
             found += resolver.report.diagnostics
         except SpecError as error:
             found += error.diagnostics
-    found = list({str(d): d for d in found}.values())  # what is wrong in an import is found by all that import it
+    # What is wrong in an import is found by all that import it.
+    found = list({str(d): d for d in found}.values())
     errors = sum(d.severity == "error" for d in found)
     tell(found, style, quiet)
     if not quiet and style == "text" and sys.stderr.isatty():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from itertools import count
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from smrdsl.runtime.conditions import DTYPES, LARGEST, MODES
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the initial weights.")
 @click.option("--weights", metavar="FILE", help="A safetensors file, or a package, with the model's weights.")
 @click.option("--disable", multiple=True, metavar="PASS", help="Leave a pass out. Repeatable.")
-@click.option("--dump-passes", "dump", metavar="DIR", help="Write the graph after each pass, as numbered text.")
+@click.option("--dump-passes", "dump", metavar="DIR", help="Write the graph after each pass, as text.")
 @click.option("--quiet", is_flag=True, help="Print nothing but diagnostics.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
 def command(
@@ -44,7 +45,7 @@ def command(
     disable: tuple[str, ...],
     **options: object,
 ) -> int:
-    """Compile a model of FILE (`-` is standard input) to a package: module, weights, source, graph and picture."""
+    """Compile a model of FILE (`-` is standard input) to a package: weights, source, graph and picture."""
     try:
         passes_without(disable)
     except SmrError as error:
@@ -103,8 +104,7 @@ def _tell_made(g: Graph, made: dict[str, object]) -> None:
     print(f"  package  {made['package']}")
     if made["picture"]:
         print(f"  picture  {made['picture']}")
-    counts: dict[str, int] = {}
-    for key, strategy in made["strategies"].items():  # type: ignore[attr-defined]
-        counts[f"{g.node(key).op.name} as {strategy}"] = counts.get(f"{g.node(key).op.name} as {strategy}", 0) + 1
+    executed = made["strategies"].items()  # type: ignore[attr-defined]
+    counts = Counter(f"{g.node(key).op.name} as {strategy}" for key, strategy in executed)
     for what, number in counts.items():
         print(f"  {what} x {number}" if number > 1 else f"  {what}")

@@ -23,7 +23,10 @@ from smrdsl.syntax.format import format_text
 @click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=N", help="Raise a limit. Repeatable.")
 def command(files: tuple[str, ...], check: bool, diff: bool, limits: tuple[str, ...]) -> int:
-    """Write FILES in the one style (`-` reads standard input and prints). A file with syntax errors stays as it is."""
+    """Write FILES in the one style (`-` reads standard input and prints).
+
+    A file with syntax errors stays as it is.
+    """
     bounds = limits_from(limits)
     failed = changed = False
     for file in files:

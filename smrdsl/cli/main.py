@@ -1,7 +1,7 @@
-"""The command `smrdsl`: finds the command's file, and turns every way to fail into a clear line and an exit code.
+"""The command `smrdsl`: finds the command's file, and turns every way to fail into a line and an exit code.
 
-0 fine, 1 the spec has errors, 2 the command line is wrong, 3 an internal failure, 130 stopped by Ctrl-C. A command is a
-file here with a click command called `command`; nothing lists them.
+0 fine, 1 the spec has errors, 2 the command line is wrong, 3 an internal failure, 130 stopped by Ctrl-C. A
+command is a file here with a click command called `command`; nothing lists them.
 """
 
 from __future__ import annotations

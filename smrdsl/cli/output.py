@@ -1,4 +1,4 @@
-"""How diagnostics are told: as text with the line and the part underlined, as JSON, SARIF or GitHub annotations.
+"""How diagnostics are told: as text with the part underlined, as JSON, as SARIF, or as GitHub annotations.
 
 Diagnostics go to standard error as text, to standard output where a program reads them. Colour only on a
 terminal, and what a stranger's text holds never steers it.
@@ -30,7 +30,7 @@ def paint(text: str, style: str, stream: TextIO) -> str:
 
 
 def visible(text: str) -> str:
-    """Text with a sign in the place of each character that would steer a terminal, but for tabs and line ends."""
+    """Text with a sign in the place of what would steer a terminal, but for tabs and line ends."""
     return "".join(c if c.isprintable() or c in "\t\n" else "\ufffd" for c in text)
 
 
@@ -50,7 +50,7 @@ def tell(diagnostics: Sequence[Diagnostic], style: str = "text", quiet: bool = F
 
 
 def as_text(d: Diagnostic, stream: TextIO) -> str:
-    """`path:line:column: error E0301: message`, the line with the part underlined, related places, the fix."""
+    """`path:line:column: error E0301: message`, the line with the part underlined, related places, fix."""
     where = visible(f"{d.path}:{d.line}:{d.column}:" if d.span else f"{d.path}:")
     what = paint(f"{d.severity} {d.code}", d.severity, stream)
     lines = [f"{paint(where, 'place', stream)} {what}: {visible(d.message)}"]

@@ -1,4 +1,4 @@
-"""Diagnostics as SARIF 2.1.0, which code hosts and editors read (OASIS, Static Analysis Results Interchange Format)."""
+"""Diagnostics as SARIF 2.1.0 (OASIS, Static Analysis Results Interchange Format), for code hosts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 def as_sarif(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
     """A log of one run; columns count code points, and an end is just behind the last one."""
     rules = [
-        {"id": code, "shortDescription": {"text": CODES[code].title}, "help": {"text": CODES[code].explanation}}
-        for code in sorted({d.code for d in diagnostics})
+        {"id": code, "shortDescription": {"text": about.title}, "help": {"text": about.explanation}}
+        for code, about in CODES.items()
+        if code in {d.code for d in diagnostics}
     ]
     driver = {"name": "smrdsl", "version": __version__, "rules": rules}
     results = [_result(d) for d in diagnostics]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file through a temporary one beside it, keeping the mode of one that is replaced. Raises OSError."""
+    """Write a file through a temporary one beside it; one that is replaced keeps its mode. Raises OSError."""
     target = path.resolve()  # a link stays a link
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)

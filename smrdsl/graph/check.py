@@ -1,10 +1,11 @@
-"""Check: what every graph must obey, at each stage. A breach is a bug of ours, or of a file that a graph is read from.
+"""Check: what every graph must obey, at each stage. A breach is a bug of ours, or of a file that was read.
 
-names              the model's is an identifier; a key is names and numbers with dots between, and none is the beginning of another
+names              the model's is an identifier; a key is names and numbers with dots between, and no key is
+                   the beginning of another
 one input          exactly one node of the family `input`
 streams            a node reads as many streams as its operator takes, at the ports 0, 1, ...
 types              its type is what its operator's shape rule gives for them
-ties               a node shares a weight exactly where its arguments say so, and it has the shape that is needed
+ties               a node shares a weight exactly where its arguments say so, of the shape that is needed
 strategies         a node asks only for a strategy that its operator has
 
 That there is no cycle is seen to where graphs are built.

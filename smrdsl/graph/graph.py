@@ -1,7 +1,8 @@
 """Graph: the dataflow of one model, over networkx. Passes take one and give another; none is ever changed.
 
-Nodes are keyed by their path in the model, which is also the prefix of their parameters' names. The key of an edge is the
-port of its reader, so that a node may read one stream twice. The only attribute of a networkx node is `node`.
+Nodes are keyed by their path in the model, which is also the prefix of their parameters' names. The key of an
+edge is the port of its reader, so that a node may read one stream twice. The only attribute of a networkx
+node is `node`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from smrdsl.ops.contract import Operator, Parameter, Params, State
 
 
 class GraphError(AssertionError):
-    """A graph that breaks a law. A bug of ours, unless the graph was read from a file: `from_json` tells it to the user."""
+    """A graph that breaks a law. A bug of ours, unless it was read from a file: then `from_json` tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class Group:
 class Node:
     """One operation: what it computes, the type of its stream, and where it comes from.
 
-    `shares` is the key of the node whose weight it uses. `strategy` is what the spec asks for, `auto` for the plan's choice.
+    `shares` is the key of the node whose weight it uses. `strategy` is what the spec asks for, `auto` for the
+    plan's choice.
     """
 
     op: Operator

@@ -1,4 +1,4 @@
-"""Show: a graph as text, one line a node, the same for equal graphs; and as JSON, which reads back to an equal graph."""
+"""Show: a graph as text, a line for each node; and as JSON, which reads back to an equal graph."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ def to_json(g: Graph) -> str:
         )
         for key, n, inputs in g
     ]  # fmt: skip
-    document = _Document(version=VERSION, name=g.name, output=g.output, arguments=dict(g.arguments), nodes=nodes)
+    arguments = dict(g.arguments)
+    document = _Document(version=VERSION, name=g.name, output=g.output, arguments=arguments, nodes=nodes)
     return document.model_dump_json(indent=1, exclude_defaults=True) + "\n"
 
 
@@ -116,7 +117,8 @@ def _first(error: ValidationError) -> str:
 def _entry(n: _Node, file: str) -> Entry:
     op = operators().get(n.op)
     if op is None:
-        raise SmrError(f"{file} uses the operator `{n.op}`, which is not known here; import the package that has it")
+        missing = "which is not known here; import the package that has it"
+        raise SmrError(f"{file} uses the operator `{n.op}`, {missing}")
     try:
         params = op.params.model_validate_json(json.dumps(n.params))
     except ValidationError as error:

@@ -28,6 +28,7 @@ from torch import Tensor
 from smrdsl.kernels import any_length, system
 from smrdsl.kernels.any_length import known
 from smrdsl.kernels.convolution import convolve, convolve_both
+from smrdsl.kernels.memo import Kept, remember
 from smrdsl.kernels.powers import Powers
 from smrdsl.kernels.recurrence import recur
 from smrdsl.kernels.scan import Discretise, scan, scan_varying
@@ -46,7 +47,7 @@ class Core:
     """`rule` takes the `parts` Lambda, (P,) B and a step (H, m, 1) to A-bar and B-bar (H, m, N); see `discretise.py`.
 
     step (H, 1, 1) is that of each channel; c (H, 1, N) reads the state, and `back` that of the other direction where
-    there is one; the skip d (H) may be None. All come in wide precision.
+    there is one; the skip d (H) may be None. All come in wide precision. `kept` holds what was last sampled.
     """
 
     rule: Callable[..., tuple[Transition, Tensor]]
@@ -56,6 +57,7 @@ class Core:
     back: Tensor | None
     d: Tensor | None
     decay: bool
+    kept: Kept | None
 
     @property
     def diagonal(self) -> bool:
@@ -71,6 +73,7 @@ class Core:
             None if self.back is None else self.back.to(dtype),
             None if self.d is None else self.d.to(dtype),
             self.decay,
+            None,
         )
 
     def sampled(self, gap: Gap) -> tuple[Transition, Tensor]:
@@ -83,7 +86,8 @@ class Core:
     def system(self, rate: Gap | None, dtype: torch.dtype) -> System:
         """The system at one rate, sampled in wide precision for streams of `dtype`."""
         a, b = self.sampled(1.0 if rate is None else rate)
-        return System(Powers(a), b.to(dtype), self.c.to(dtype), None if self.d is None else self.d.to(dtype))
+        narrow = self.to(dtype)
+        return System(Powers(a), b.to(dtype), narrow.c, narrow.d, narrow.back)
 
 
 def forward(core: Core, strategy: str, u: Tensor, rate: Gap | None, dt: Tensor | None) -> Tensor:
@@ -97,7 +101,7 @@ def forward(core: Core, strategy: str, u: Tensor, rate: Gap | None, dt: Tensor |
         start = v.new_zeros(v.shape[0], *core.c.shape[::2])
         y = _run(core, strategy, v, start, rate, dt)[0]
         if core.back is not None:
-            other = replace(core, c=core.back, back=None, d=None)
+            other = replace(core, c=core.back, back=None, d=None, kept=None)
             later = _run(other, strategy, v.flip(1), start, rate, None if dt is None else dt.flip(1))[0]
             # S4's convention: the other direction leaves out the present sample.
             y = y + F.pad(later.flip(1)[:, 1:], (0, 0, 0, 1))
@@ -145,12 +149,15 @@ def _convolve(core: Core, u: Tensor, rate: Gap | None) -> Tensor:
     """From the zero state: both directions by one transform, or the one there is."""
     length, width = u.shape[1], block_width(u)
     kernel = system.kernel if known(length) else any_length.kernel
-    blocks = zip(u.split(width, 2), core.system(rate, u.dtype).split(width), strict=True)
-    if core.back is None:
-        return torch.cat([convolve(v, kernel(s, length)) for v, s in blocks], 2)
-    rows = zip(blocks, core.back.to(u.dtype).split(width), strict=True)
-    pairs = ((v, s, replace(s, c=c, d=None)) for (v, s), c in rows)
-    return torch.cat([convolve_both(v, kernel(s, length), kernel(t, length)) for v, s, t in pairs], 2)
+
+    def make() -> list[tuple[Tensor, ...]]:
+        blocks = core.system(rate, u.dtype).split(width)
+        ways = [(s,) if s.back is None else (s, s.reversed()) for s in blocks]
+        return [tuple(kernel(s, length) for s in both) for both in ways]
+
+    kernels = remember(core.kept, "kernels", (rate, u.dtype, length, width), make)
+    run = convolve if core.back is None else convolve_both
+    return torch.cat([run(v, *own) for v, own in zip(u.split(width, 2), kernels, strict=True)], 2)
 
 
 def _convolve_from(s: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,14 +172,23 @@ def _run(core: Core, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: 
     """One direction, from the state x: the outputs and the state after them."""
     if dt is not None:
         return _run_varying(core.to(u.dtype), strategy, u, x, dt.to(u.dtype) * (1.0 if rate is None else rate))
-    whole = core.system(rate, u.dtype)
     if strategy == "recurrent" and known(u.shape[1]):
-        y, after = recur([(whole.a, whole.b)] * u.shape[1], whole.c, u, x)
-        return _skip(y, u, whole.d), after
+        return _recur(core, u, x, rate)
+    whole = core.system(rate, u.dtype)
     width, run = block_width(u), scan if strategy == "scan" and known(u.shape[1]) else _convolve_from
     blocks = zip(whole.split(width), u.split(width, 2), x.split(width, 1), strict=True)
     outputs, states = zip(*(run(*block) for block in blocks), strict=True)
     return torch.cat(outputs, 2), torch.cat(states, 1)
+
+
+def _recur(core: Core, u: Tensor, x: Tensor, rate: Gap | None) -> tuple[Tensor, Tensor]:
+    def make() -> tuple[Transition, Tensor, Tensor, Tensor | None]:
+        s = core.system(rate, u.dtype)
+        return s.a, s.b, s.c, s.d
+
+    a, b, c, d = remember(core.kept, "step", (rate, u.dtype), make)
+    y, after = recur([(a, b)] * u.shape[1], c, u, x)
+    return _skip(y, u, d), after
 
 
 def _run_varying(core: Core, strategy: str, u: Tensor, x: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:

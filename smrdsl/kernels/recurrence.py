@@ -20,6 +20,6 @@ def recur(steps: Iterable[tuple[Transition, Tensor]], c: Tensor, u: Tensor, x: T
     """
     x, outputs = x.transpose(0, 1), []
     for u_t, (a, b) in zip(u.permute(1, 2, 0).unsqueeze(-1).unbind(0), steps, strict=True):
-        x = a.next(x, b * u_t)
+        x = a.apply(x).addcmul_(b, u_t)
         outputs.append((x * c).sum(-1))
     return torch.stack(outputs).permute(2, 0, 1), x.transpose(0, 1)

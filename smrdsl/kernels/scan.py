@@ -89,7 +89,7 @@ def scan_varying(discretise: Discretise, c: Tensor, u: Tensor, gaps: Tensor, x: 
     left = left * inputs[0]
     for u_t, gap in zip(inputs[1:], times[1:], strict=True):
         a, b = discretise(gap)
-        across, left = a.after(across), a.next(left, b * u_t)
+        across, left = a.after(across), a.apply(left).addcmul_(b, u_t)
 
     before = [x.transpose(0, 1)]
     for same, cross, z in zip(*(by_chunk(t, batch) for t in (across.same, across.cross, left)), strict=True):
@@ -98,6 +98,6 @@ def scan_varying(discretise: Discretise, c: Tensor, u: Tensor, gaps: Tensor, x: 
     s, outputs = torch.stack(before[:-1], 2).flatten(1, 2), []
     for u_t, gap in zip(inputs, times, strict=True):
         a, b = discretise(gap)
-        s = a.next(s, b * u_t)
+        s = a.apply(s).addcmul_(b, u_t)
         outputs.append((s * c).sum(-1))
     return join(torch.stack(outputs, 2), batch)[:, :length], before[-1].transpose(0, 1)

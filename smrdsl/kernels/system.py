@@ -19,12 +19,16 @@ from smrdsl.kernels.transition import Transition
 
 @dataclass(frozen=True)
 class System:
-    """`powers` are those of A in wide precision; b, c (H, 1, N) and the skip d (H), or None, in that of the stream."""
+    """`powers` are those of A in wide precision; b, c (H, 1, N) and the skip d (H), or None, in that of the stream.
+
+    `back` is the c of the other direction, where there is one.
+    """
 
     powers: Powers
     b: Tensor
     c: Tensor
     d: Tensor | None
+    back: Tensor | None = None
 
     @property
     def a(self) -> Transition:
@@ -34,9 +38,16 @@ class System:
     def split(self, width: int) -> list[System]:
         """The systems of blocks of `width` channels."""
         powers = self.powers.split(width)
-        skips = self.d.split(width) if self.d is not None else [None] * len(powers)
-        parts = zip(powers, self.b.split(width), self.c.split(width), skips, strict=True)
+        nothing = [None] * len(powers)
+        skips = nothing if self.d is None else self.d.split(width)
+        backs = nothing if self.back is None else self.back.split(width)
+        parts = zip(powers, self.b.split(width), self.c.split(width), skips, backs, strict=True)
         return [System(*part) for part in parts]
+
+    def reversed(self) -> System:
+        """The other direction by itself."""
+        assert self.back is not None
+        return System(self.powers, self.b, self.back, None)
 
 
 def kernel(system: System, length: int) -> Tensor:

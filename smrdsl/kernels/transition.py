@@ -33,8 +33,8 @@ def swap(x: Tensor) -> Tensor:
 def flush(x: Tensor) -> Tensor:
     """0 for what is far below rounding beside the entries up to 1 of a power of A: 2e-13 in float32, 3e-103 in float64.
 
-    Powers that die out would end in denormal numbers, with which a CPU multiplies ten times slower. Gradients pass as if
-    nothing was flushed: an entry that is 0 at first, as where Im Lambda is, has to be able to leave it.
+    Powers that die out would end in denormal numbers, with which a CPU multiplies ten times slower. Gradients pass as
+    if nothing was flushed: an entry that is 0 at first, as where Im Lambda is, has to be able to leave it.
     """
     flushed = F.hardshrink(x, torch.finfo(x.dtype).tiny ** (1 / 3))
     return x + (flushed - x).detach() if x.requires_grad else flushed
@@ -49,7 +49,7 @@ class Transition(Protocol):
         ...
 
     def apply(self, x: Tensor) -> Tensor:
-        """A x, (H, m, N)."""
+        """A x, (H, m, N), in a tensor of its own."""
         ...
 
     def next(self, x: Tensor, z: Tensor) -> Tensor:

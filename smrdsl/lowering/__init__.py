@@ -1,1 +1,1 @@
-"""lowering: a graph becomes layers, torch.fx modules and readable source. The only room that knows torch.fx."""
+"""lowering: a graph becomes layers, torch.fx modules and readable source. Only this room knows torch.fx."""

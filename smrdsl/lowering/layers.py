@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -19,7 +20,7 @@ Tree = dict[str, "nn.Module | Tree"]
 
 
 def draw_for(seed: int, path: str) -> Draw:
-    """Generators for the parameters of one node: the same for the same seed and path, whatever else a model holds."""
+    """Generators for one node's parameters: the same for a seed and path, whatever else a model holds."""
 
     def draw(name: str) -> torch.Generator:
         digest = hashlib.blake2b(f"{seed}:{path}.{name}".encode(), digest_size=8).digest()
@@ -29,7 +30,7 @@ def draw_for(seed: int, path: str) -> Draw:
 
 
 def make_layers(g: Graph, seed: int | None = 0, device: str = "cpu") -> dict[str, nn.Module]:
-    """A module in float32 for each node but the input; without a seed, parameters are what the memory held."""
+    """A module in float32 for each node but the input; without a seed, parameters are as memory was."""
     layers: dict[str, nn.Module] = {}
     with _defaults(device):
         for key, node, _ in g:
@@ -59,9 +60,9 @@ def nest(layers: Mapping[str, nn.Module]) -> nn.Module:
     tree: Tree = {}
     for key, layer in layers.items():
         *outer, last = key.split(".")
-        inside = tree
+        inside: Any = tree
         for name in outer:
-            inside = inside.setdefault(name, {})  # type: ignore[assignment]
+            inside = inside.setdefault(name, {})
         inside[last] = layer
     return _container(tree)
 
@@ -73,7 +74,7 @@ def _container(tree: Tree) -> nn.Module:
     container = nn.Module()
     for name, child in children.items():
         if name in _attributes():
-            raise SmrError(f"every torch module has an attribute `{name}`, so give the step of that name a label")
+            raise SmrError(f"every torch module has an attribute `{name}`: give that step another label")
         container.add_module(name, child)
     return container
 
@@ -97,7 +98,7 @@ def initial_state(
     device: torch.device,
     dtype: torch.dtype,
 ) -> dict[str, torch.Tensor]:
-    """The state before the first sample, `path.name` -> tensor, batch axis first, of the nodes that keep one."""
+    """The state before the first sample of the nodes that keep one: `path.name` -> tensor, batch first."""
     state: dict[str, torch.Tensor] = {}
     for key, kinds in kept.items():
         layer = root.get_submodule(key)

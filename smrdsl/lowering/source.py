@@ -1,6 +1,7 @@
 """Source: a graph as Python that a person reads: one line an operation, each with its line of the spec.
 
-What is written uses only `smrdsl.runtime.generated` and torch, takes the package's weights, and computes the same numbers.
+What is written uses only `smrdsl.runtime.generated` and torch, takes the package's weights, and computes the
+same numbers.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""To fx: a graph and its layers become a torch.fx GraphModule, in one of three forms that share all parameters.
+"""To fx: a graph and its layers become a torch.fx GraphModule, in one of three forms over the same layers.
 
     parallel   u -> y                     the whole sequence from the zero state
     chunk      u, state -> y, state       the next part of a stream
     step       u_t, state -> y_t, state   one sample, without the time axis
 
-`state` is a flat dict of `path.name` to tensors. Each node carries the place in the spec that it came from: as `stack_trace`
-(torch prints it) and in `meta["spec"]`.
+`state` is a flat dict of `path.name` to tensors. Each node carries the place in the spec that it came from:
+as `stack_trace` (torch prints it) and in `meta["spec"]`.
 """
 
 from __future__ import annotations

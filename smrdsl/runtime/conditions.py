@@ -14,7 +14,7 @@ LARGEST = 2**62
 
 
 def conditions(length: Any, batch: Any, mode: Any, dtype: Any, device: Any) -> Conditions:
-    """The conditions of these values; dtype and device may be torch's. Raises `SmrError` where they are none."""
+    """The conditions of these values; dtype and device may be torch's. Raises `SmrError`."""
     for name, number in (("length", length), ("batch", batch)):
         whole = isinstance(number, int) and not isinstance(number, bool)
         if not whole or not 1 <= number <= LARGEST:

@@ -21,7 +21,8 @@ def layer(operator: str, *streams: str, strategy: str | None = None, **arguments
     op = operators().get(operator)
     if op is None:
         raise SmrError(f"the operator `{operator}` is not known here; import the package that has it")
-    params = op.params(**{n: _argument(op.params.model_fields[n].annotation, v) for n, v in arguments.items()})
+    fields = op.params.model_fields
+    params = op.params(**{n: _argument(fields[n].annotation, v) for n, v in arguments.items()})
     inputs = tuple(_stream(s) for s in streams)
     made = op.load_layer()(params, inputs, op.infer(params, inputs))
     if strategy is not None:

@@ -12,9 +12,9 @@ SSM_RATE = 1e-3
 
 
 def parameter_groups(model: CompiledModel, lr: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Groups for an optimiser: regular, without decay, and the cores' dynamics at a rate of at most 1e-3 without decay.
+    """Groups for an optimiser: regular, without decay, and the cores' dynamics, slow and without decay.
 
-    Parameters that a user put into the model are regular, and decay where they have more than one axis.
+    Slow is at most 1e-3. What a user put into the model is regular, and decays if it has more than one axis.
     """
     tensors = dict(model.named_parameters())
     sorted_: dict[tuple[str, bool], list[Any]] = {}

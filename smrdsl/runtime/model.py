@@ -1,4 +1,4 @@
-"""CompiledModel: a model as an nn.Module, in parallel, in chunks and step by step, all with the same weights."""
+"""CompiledModel: a model as an nn.Module, in parallel, in chunks and step by step, with the same weights."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ WHOLE = (torch.int64, torch.int32)
 class CompiledModel(nn.Module):
     """A compiled spec.
 
-    `model(u)` takes (batch, length, channels), or (batch, length) whole numbers after `tokens`, of any length; `step` takes
-    one sample without the time axis. State is a flat dict of path to tensor, batch axis first; it goes in and comes out,
-    and is never changed in place. Names in `state_dict` are the paths of the spec.
+    `model(u)` takes (batch, length, channels), or (batch, length) whole numbers after `tokens`, of any
+    length; `step` takes one sample without the time axis. State is a flat dict of path to tensor, batch axis
+    first; it goes in and comes out, and is never changed in place. Names in `state_dict` are the paths of the
+    spec.
     """
 
     def __init__(self, graph: Graph, layers: Mapping[str, nn.Module], plan: Plan, text: str = "") -> None:
@@ -45,7 +46,7 @@ class CompiledModel(nn.Module):
         self._forms: dict[str, fx.GraphModule] = {}
         for name, child in nest(layers).named_children():
             if hasattr(type(self), name) or name in self.__dict__:
-                raise SmrError(f"every compiled model has an attribute `{name}`: give that step another label")
+                raise SmrError(f"every compiled model has an attribute `{name}`: label that step otherwise")
             self._modules[name] = child
         set_strategies(self, plan.strategies)
         self._forms = self._write_forms()
@@ -110,10 +111,10 @@ class CompiledModel(nn.Module):
     ) -> Any:
         """The output for a whole sequence, or for the next chunk of one, with the state after it if asked.
 
-        u: (batch, length, channels), or whole numbers (batch, length). dt: (batch, length), the gap before each sample
-        relative to the training step, for timed models. rate: scales every step of an untimed one. state: from
-        `initial_state`, or what an earlier call returned. Raises `InputError` for what does not fit the model, with the
-        line of the spec.
+        u: (batch, length, channels), or whole numbers (batch, length). dt: (batch, length), the gap before
+        each sample relative to the training step, for timed models. rate: scales every step of an untimed
+        one. state: from `initial_state`, or what an earlier call returned. Raises `InputError` for what does
+        not fit the model, with the line of the spec.
         """
         self._check(u, sequence=True)
         clock = self._clock(u.shape[:2], dt, rate)
@@ -134,7 +135,7 @@ class CompiledModel(nn.Module):
         *,
         rate: float | Tensor | None = None,
     ) -> tuple[Tensor, State]:
-        """One sample: u (batch, channels), or whole numbers (batch,); the output without the time axis, and the state.
+        """One sample: u (batch, channels), or whole numbers (batch,). The output has no time axis.
 
         dt: (batch,). Raises `StepError` where an operator looks ahead, `InputError` as `forward` does.
         """
@@ -159,7 +160,7 @@ class CompiledModel(nn.Module):
         return Stream(self, batch_size)
 
     def replan(self, **changes: Any) -> Plan:
-        """Plan anew for another length, batch, mode, dtype or device, and execute so from now on. Raises `SmrError`."""
+        """Plan anew for another length, batch, mode, dtype or device, and execute so. Raises `SmrError`."""
         wanted = conditions(**{**asdict(self.plan.conditions), **changes})
         self._plan = make_plan(self.graph, wanted)
         set_strategies(self, self._plan.strategies)
@@ -170,7 +171,7 @@ class CompiledModel(nn.Module):
         return parameter_groups(self, lr, weight_decay)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model as a package that Python imports. Replaces only a folder that is a package of ours."""
+        """Write the model as a package that Python imports; it replaces only a package of ours."""
         from smrdsl.runtime.package import save_package
 
         save_package(self, folder)
@@ -207,7 +208,7 @@ class CompiledModel(nn.Module):
         return reason
 
     def _check(self, u: Tensor, *, sequence: bool) -> None:
-        """Refuse an input of another shape or kind; which whole numbers are tokens is seen by those who read them."""
+        """Refuse an input of another shape or kind; what is no token is seen by who reads it."""
         node = self._input
         index = node.type.kind == "index"
         if isinstance(u, Tensor) and (u.dtype in WHOLE if index else u.is_floating_point()):
@@ -225,8 +226,9 @@ class CompiledModel(nn.Module):
         if self._timed:
             if rate is not None:
                 raise InputError("the model is timed: it takes dt, not rate")
-            if dt is None or dt.shape != shape:
-                found = "nothing" if dt is None else f"{tuple(dt.shape)}"
+            if not isinstance(dt, Tensor) or dt.shape != shape:
+                other = "nothing" if dt is None else f"a {type(dt).__name__}"
+                found = str(tuple(dt.shape)) if isinstance(dt, Tensor) else other
                 raise InputError(f"the model is timed: dt must be {tuple(shape)}, found {found}")
             return {"dt": dt}
         if dt is not None:
@@ -236,20 +238,24 @@ class CompiledModel(nn.Module):
         if not self._uses_step:
             raise InputError("the model has no core that a rate could apply to")
         if isinstance(rate, Tensor) and rate.dim() > 0:
-            raise InputError(f"the rate must be one number, this is {tuple(rate.shape)}; gaps are for timed models")
-        if not isinstance(rate, Tensor) and not rate > 0:
+            found = tuple(rate.shape)
+            raise InputError(f"the rate must be one number, this is {found}; gaps are for timed models")
+        if not isinstance(rate, Tensor) and not (isinstance(rate, int | float) and rate > 0):
             raise InputError(f"the rate must be above 0, this is {rate}")
         return {"rate": rate}
 
     def _check_state(self, state: State, batch: int) -> None:
         """Refuse the state of another model or batch; this runs at each step, so it does no more."""
         if not isinstance(state, dict):
-            raise InputError(f"the state is a {type(state).__name__}; take it from `initial_state(batch_size)`")
+            kind = type(state).__name__
+            raise InputError(f"the state is a {kind}; take it from `initial_state(batch_size)`")
         if state.keys() != self._state_keys:
             odd = min(state.keys() ^ self._state_keys)
             told = f"lacks {odd}" if odd in self._state_keys else f"holds {odd}"
             raise InputError(f"the state {told}: it belongs to another model")
-        for tensor in state.values():
+        for key, tensor in state.items():
+            if not isinstance(tensor, Tensor) or tensor.dim() == 0:
+                raise InputError(f"the state {key} is no tensor with a batch axis")
             if tensor.shape[0] != batch:
                 raise InputError(f"the state is for {tensor.shape[0]} sequences, the input has {batch}")
 
@@ -257,7 +263,8 @@ class CompiledModel(nn.Module):
 def _looks_ahead(g: Graph) -> str:
     """Which operators keep a model from being stepped, where they stand, and what to do."""
     told = dict.fromkeys(f"`{_spoken(g, key)}` at {g.node(key).location}" for key in g.look_ahead())
-    return f"the model cannot be stepped or streamed: {', '.join(told)} looks ahead or has no step; use model(u)"
+    why = f"{', '.join(told)} looks ahead or has no step"
+    return f"the model cannot be stepped or streamed: {why}; use model(u)"
 
 
 def _spoken(g: Graph, key: str) -> str:

@@ -1,4 +1,4 @@
-"""Packages: a compiled model as a folder that Python imports, written whole or not at all, and loaded as data only."""
+"""Packages: a compiled model as a folder that Python imports, written whole or not at all, loaded as data."""
 
 from __future__ import annotations
 
@@ -50,9 +50,10 @@ TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
 def save_package(model: CompiledModel, folder: str | os.PathLike[str]) -> Path:
-    """Write a model as a package. Raises `SpecError` (E0604) where the folder cannot be written or is not ours.
+    """Write a model as a package. Raises `SpecError` (E0604) where it cannot be written or is not ours.
 
-    It is written beside the folder and then put in its place, so that an old package stays whole until the new one is.
+    It is written beside the folder and then put in its place, so that an old package stays whole until the
+    new one is.
     """
     check_target(folder)
     with _told(folder):
@@ -182,7 +183,7 @@ def _write_files(model: CompiledModel, folder: Path, name: str) -> None:
 
 
 def _draw(g: Graph, folder: Path) -> None:
-    """The picture, or its DOT text where nothing here can render it: a package never fails for its picture."""
+    """The picture, or its DOT text where nothing here can render it: no package fails for its picture."""
     from smrdsl.draw.render import render
 
     try:
@@ -196,7 +197,7 @@ def _draw(g: Graph, folder: Path) -> None:
 
 
 def load_package(folder: str | os.PathLike[str], mode: str = "infer") -> CompiledModel:
-    """The model of a package, on the CPU. Reads graph.json, plan.json and the weights, as data. Raises `SmrError`.
+    """The model of a package, on the CPU. Reads it as data and runs nothing of it. Raises `SmrError`.
 
     The shapes of all tensors are compared with the header of the weights before memory is taken for any.
     """

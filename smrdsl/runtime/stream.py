@@ -23,7 +23,7 @@ class Stream:
 
     @torch.no_grad()
     def __call__(self, u: Tensor, dt: Tensor | None = None, *, rate: float | Tensor | None = None) -> Tensor:
-        """The output for one sample (batch, channels) or a chunk (batch, length, channels); tokens have no channels."""
+        """The output for one sample (batch, channels) or a chunk (batch, length, channels)."""
         if u.dim() == len(self.model.graph.node(self.model.graph.input).type.dims):
             y, self.state = self.model(u, dt, state=self.state, return_state=True, rate=rate)
         else:

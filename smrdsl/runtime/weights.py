@@ -71,7 +71,7 @@ def compare(wanted: Shapes, found: Shapes, file: str | os.PathLike[str]) -> None
 def load_into(module: nn.Module, file: str | os.PathLike[str]) -> None:
     """Give a module the weights of a file or package, once names and shapes are known to fit.
 
-    The module is then float64 if all of them are, and float32 otherwise: half precision is for `torch.autocast`.
+    The module is then float64 if all of them are, else float32: half precision is for `torch.autocast`.
     """
     wanted = shapes_of(module)
     compare(wanted, read_shapes(file), file)

@@ -1,6 +1,6 @@
 """Names that every torch or torch.fx module and every compiled model has: no label or component may hide one.
 
-Written down so that checking needs no torch; tests hold them against the torch that is installed, and our own model.
+Written down so that checking needs no torch; tests hold them against the torch that is installed, and us.
 """
 
 MODULE_ATTRIBUTES = frozenset(

@@ -29,7 +29,8 @@ model small(width = 4, depth = 2) {
 model other { signal(channels=1) linear(2) }
 """
 WHOLE = {
-    "__init__.py", "model.py", "weights.safetensors", "graph.json", "plan.json", "spec.smr", "architecture.svg",
+    "__init__.py", "model.py", "weights.safetensors", "graph.json", "plan.json", "spec.smr",
+    "architecture.svg",
 }  # fmt: skip
 
 
@@ -38,8 +39,12 @@ def specs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.set_num_threads(1)
     Path("spec.smr").write_text(SPEC)
-    # Pictures are tested where they are drawn.
-    monkeypatch.setattr(package, "_draw", lambda g, folder: (folder / "architecture.svg").write_text("<svg/>"))
+    monkeypatch.setattr(package, "_draw", picture)
+
+
+def picture(graph, folder: Path) -> None:
+    """In the place of the real one, which is tested where it is drawn."""
+    (folder / "architecture.svg").write_text("<svg/>")
 
 
 def compiled(*arguments: str, code: int = 0) -> None:
@@ -122,7 +127,11 @@ def test_standard_input_and_warnings(capsys, monkeypatch):
         (["--model", "smal"], 1, "no model `smal` in this file, did you mean `small`?"),
         (["--set", "widht=3"], 1, "no parameter `widht`, did you mean `width`?"),
         (["--device", "nonsense"], 1, "cannot use the device `nonsense`: "),
-        (["--device", "meta"], 1, "E0901: linear.weight is on the device meta, where it has no values to save"),
+        (
+            ["--device", "meta"],
+            1,
+            "E0901: linear.weight is on the device meta, where it has no values to save",
+        ),
         (["--dump-passes", "spec.smr"], 1, "error: spec.smr: File exists"),
         (["--dump-passes", "spec.smr/x"], 1, "error: spec.smr/x: Not a directory"),
         (["--weights", "none"], 1, "E0901: none does not exist"),
@@ -206,6 +215,15 @@ def test_the_folder_that_one_is_in_is_not_replaced(capsys, monkeypatch):
     assert "is the folder that you are in" in capsys.readouterr().err
     monkeypatch.chdir("..")
     assert whole("out", 7)
+
+
+def test_a_place_that_may_not_be_written_to(monkeypatch, capsys):
+    """The rights of files do not bind who runs the tests as root."""
+    monkeypatch.setattr(package.os, "access", lambda place, mode: False)
+    compiled("-o", "deep/out", code=1)
+    assert "deep/out cannot be made, because " in (err := capsys.readouterr().err)
+    assert " may not be written to; name another folder" in err
+    assert files() == {"spec.smr"}
 
 
 def test_refusing_comes_before_the_work(monkeypatch, capsys):
@@ -355,7 +373,8 @@ def test_ctrl_c_in_the_middle():
         "package._draw = lambda g, folder: (print('drawing', flush=True), time.sleep(60))\n"
         "sys.exit(run(['compile', 'spec.smr', '-o', 'out']))"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe) as process:
         assert process.stdout.readline() == b"drawing\n"
         assert len(files()) == 3
         process.send_signal(signal.SIGINT)

@@ -55,7 +55,8 @@ def test_check_and_diff_write_nothing(capsys):
 def test_a_diff_of_a_file_without_a_last_line_end(capsys):
     Path("open.smr").write_text("model m { signal(channels=1) }")
     run(["fmt", "--diff", "open.smr"])
-    assert capsys.readouterr().out.endswith("-model m { signal(channels=1) }\n+model m { signal(channels=1) }\n")
+    line = "model m { signal(channels=1) }"
+    assert capsys.readouterr().out.endswith(f"-{line}\n+{line}\n")
 
 
 def test_standard_input(capsysbinary, monkeypatch):
@@ -103,6 +104,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(step, capsys, monkeypa
 
     monkeypatch.setattr(write.os, step, full)
     assert run(["fmt", "loose.smr"]) == 1
-    assert "loose.smr: error E0604: cannot write loose.smr: No space left on device" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told == "loose.smr: error E0604: cannot write loose.smr: No space left on device\n"
     assert Path("loose.smr").read_text() == LOOSE
     assert listing() == ["loose.smr", "tight.smr"]

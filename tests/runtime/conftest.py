@@ -1,4 +1,4 @@
-"""One thread: these models are so small that more of them only wait for each other. And a model that has it all."""
+"""One thread, as more would only wait for each other in models so small; and a model that has it all."""
 
 import pytest
 import torch

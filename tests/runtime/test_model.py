@@ -1,4 +1,4 @@
-"""A compiled model is a module like any other; and what is wrong at run time is told with the line of the spec."""
+"""A compiled model is a module like any other, and tells mistakes at run time with the line of the spec."""
 
 import copy
 
@@ -65,7 +65,7 @@ def test_its_attributes_are_no_labels():
             smrdsl.compile_text(f"model m {{ signal(channels=1) {label}: linear(1) }}")
 
 
-@pytest.mark.parametrize("label", ["self", "u", "state", "rate", "getitem", "step_1", "layers", "getattr", "__x"])
+@pytest.mark.parametrize("label", "self u state rate getitem step_1 layers getattr __x".split())
 def test_labels_that_are_names_in_the_generated_code(label):
     text = f"model m {{ signal(channels=2) {label}: linear(2)  s4d(state=2)  s4d_x: linear(2) }}"
     model = smrdsl.compile_text(text, mode="infer")
@@ -173,7 +173,11 @@ def test_modes_and_seeds():
     assert model.training
     assert not make(mode="infer").training
     assert not make(mode="decode").training
-    same, other, double = make(seed=0).state_dict(), make(seed=1).state_dict(), make(dtype=torch.float64).state_dict()
+    same, other, double = (
+        make(seed=0).state_dict(),
+        make(seed=1).state_dict(),
+        make(dtype=torch.float64).state_dict(),
+    )
     for name, value in model.state_dict().items():
         assert torch.equal(value, same[name])
         assert torch.equal(value.double(), double[name])
@@ -251,7 +255,11 @@ def test_inputs_of_another_shape_or_kind(wrong, found, model):
 
 def test_samples_of_another_shape(model, u):
     where = "<text>:2:3: signal(channels=3, length=32): the input must be reals (batch, 3), this is "
-    for wrong, found in ((u, "torch.float32 (2, 9, 3)"), (u[:, 0, :2], "torch.float32 (2, 2)"), (1.0, "a float")):
+    for wrong, found in (
+        (u, "torch.float32 (2, 9, 3)"),
+        (u[:, 0, :2], "torch.float32 (2, 2)"),
+        (1.0, "a float"),
+    ):
         assert error(lambda wrong=wrong: model.step(wrong, model.initial_state(2))) == where + found
 
 
@@ -286,11 +294,18 @@ def test_states_of_something_else(model, lm, u):
         told = f"the state is for {batch} sequences, the input has 2"
         assert error(lambda wrong=wrong: model.step(u[:, 0], wrong)) == told
         assert error(lambda wrong=wrong: model(u, state=wrong)) == told
+    for wrong in (torch.tensor(1.0), 1.0):
+        told = "the state s4.x is no tensor with a batch axis"
+        assert error(lambda wrong=wrong: model.step(u[:, 0], {**state, "s4.x": wrong})) == told
+    other = {**state, "s4.x": torch.zeros(2, 8, 6)}
+    assert error(lambda: model.step(u[:, 0], other)).startswith("<text>:5:14: s4(state=4) (s4): ")
     assert "the state is a NoneType" in error(lambda: model.step(u[:, 0], None))
     assert "batch size must be at least 0" in error(lambda: model.initial_state(-1))
 
 
-@pytest.mark.parametrize("failure", [ValueError("odd"), ZeroDivisionError("odd"), RuntimeError("odd\nmore"), KeyError("odd")])
+@pytest.mark.parametrize(
+    "failure", [ValueError("odd"), ZeroDivisionError("odd"), RuntimeError("odd\nmore"), KeyError("odd")]
+)
 def test_an_operator_of_the_user_that_fails_names_its_line(failure, monkeypatch, capsys):
     monkeypatch.setattr(registry, "_registered", {})
 

@@ -1,4 +1,4 @@
-"""State goes in and comes out: chunks, steps and streams give what the whole gives, gradients and clocks included."""
+"""State goes in and comes out: chunks, steps and streams give what the whole gives, whatever the clock."""
 
 import math
 import sys
@@ -11,7 +11,13 @@ import smrdsl
 from smrdsl.runtime import model as runtime
 from smrdsl.runtime.errors import InputError
 
-CORES = ["s4d(state=4)", "s4d(state=4, disc=bilinear)", "s4(state=4)", "s4(state=4, disc=zoh)", "s4d(state=4, steps=decay)"]
+CORES = [
+    "s4d(state=4)",
+    "s4d(state=4, disc=bilinear)",
+    "s4(state=4)",
+    "s4(state=4, disc=zoh)",
+    "s4d(state=4, steps=decay)",
+]
 
 
 def compiled(text: str, **options):
@@ -215,7 +221,8 @@ def test_what_the_spec_asks_for_stays():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"length": 0}, {"length": "9"}, {"batch": True}, {"batch": 2**70}, {"mode": "fast"}, {"dtype": "int8"}]
+    "changes",
+    [{"length": 0}, {"length": "9"}, {"batch": True}, {"batch": 2**70}, {"mode": "fast"}, {"dtype": "int8"}],
 )
 def test_plans_for_what_cannot_be(changes, model):
     before = model.plan
@@ -229,7 +236,8 @@ def test_plans_for_what_cannot_be(changes, model):
 
 def calls(depth: int) -> int:
     """How many functions of the runtime a step calls."""
-    model = smrdsl.compile_text(f"model m {{ signal(channels=2) repeat {depth} {{ s4d(state=2) }} }}", mode="decode")
+    text = f"model m {{ signal(channels=2) repeat {depth} {{ s4d(state=2) }} }}"
+    model = smrdsl.compile_text(text, mode="decode")
     state, u, count = model.initial_state(1), torch.zeros(1, 2), 0
 
     def watch(frame, event, argument):

@@ -12,6 +12,7 @@ from smrdsl.kernels import core
 from smrdsl.kernels.core import Core, Gap
 from smrdsl.kernels.discretise import diagonal_bilinear, diagonal_zoh
 from smrdsl.kernels.initial import Draw, fill
+from smrdsl.kernels.memo import Kept, Memo
 from smrdsl.kernels.parameters import fill_outputs, fill_steps, lambda_of, pair_of, reading_of, steps_of
 from smrdsl.kernels.powers import wide
 from smrdsl.ops.contract import Streams
@@ -33,6 +34,7 @@ class S4D(nn.Module):
         self.B = nn.Parameter(torch.empty(shapes["B"]))
         self.C = nn.Parameter(torch.empty(shapes["C"]))
         self.D = nn.Parameter(torch.empty(shapes["D"])) if p.skip else None
+        self.memo: Memo[Core] = Memo()
 
     def reset_parameters(self, draw: Draw) -> None:
         fill_steps(self.log_dt, self.p.dt.low, self.p.dt.high, draw("log_dt"))
@@ -56,6 +58,9 @@ class S4D(nn.Module):
         return core.step(self._core(), u, x, rate, dt)
 
     def _core(self) -> Core:
+        return self.memo([*self.parameters()], self._make_core)
+
+    def _make_core(self, kept: Kept | None) -> Core:
         channels, c = self.log_dt.shape[0], reading_of(self.C)
         lam = lambda_of(self.log_A_real, self.A_imag, channels)
         return Core(
@@ -66,6 +71,7 @@ class S4D(nn.Module):
             back=c[1] if self.p.bidirectional else None,
             d=None if self.D is None else wide(self.D),
             decay=self.p.steps == "decay",
+            kept=kept,
         )
 
 
