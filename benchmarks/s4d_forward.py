@@ -3,8 +3,8 @@
 DIR is a checkout of https://github.com/state-spaces/s4, whose models/s4/s4d.py needs einops; without it only ours is
 timed. Both layers are core, GELU, linear to twice the width and GLU, with the same weights and the same output.
 Batch 4, width 256, N = 64, float32, one thread; the two run by turns, and figures are medians of process time.
-Without gradients our core keeps its kernel while its parameters stay as they are, which the published layer does not: the
-ratio is of layers that both make their kernel, and what a kept one takes is told beside it.
+Without gradients our core keeps its kernel while its parameters stay as they are, which the published layer does not:
+the ratio is of layers that both make their kernel, and what a kept one takes is told beside it.
 
 `--strategies` prints instead what each way to run costs with nothing kept, for widths 256 and 64.
 """

@@ -1,4 +1,4 @@
-"""The house: which room may import which, and which library has one owner. docs/architecture.md shows the same table."""
+"""The house: which room may import which, and which library has one owner; docs/architecture.md shows it too."""
 
 from __future__ import annotations
 

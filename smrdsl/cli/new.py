@@ -17,9 +17,7 @@ PLACEHOLDER = "my_model"
 
 @click.command()
 @click.argument("name")
-@click.option(
-    "-o", "file", metavar="FILE", help="The file, by default NAME.smr; `-` prints. No file is overwritten."
-)
+@click.option("-o", "file", metavar="FILE", help="The file, by default NAME.smr; `-` prints. No file is overwritten.")
 def command(name: str, file: str | None) -> int:
     """Write a spec to start from, for a model called NAME."""
     text = starting_text(name)

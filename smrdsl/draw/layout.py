@@ -70,9 +70,7 @@ def _messages_filtered() -> Iterator[None]:
         standard = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
-            with contextlib.redirect_stderr(
-                io.StringIO()
-            ):  # pygraphviz warns of graphs that we do not find large
+            with contextlib.redirect_stderr(io.StringIO()):  # pygraphviz warns of graphs that we do not find large
                 yield
         finally:
             os.dup2(standard, 2)

@@ -25,9 +25,7 @@ def mermaid(scene: Scene) -> str:
     """The scene as a Mermaid flowchart."""
     names: dict[str, str] = {}
     body = [*_items(scene.root, names, 1), *(_line(line, names) for line in scene.lines)]
-    inks = [
-        f"  classDef {name} fill:{ink.fill},stroke:{ink.line},color:{ink.text}" for name, ink in INKS.items()
-    ]
+    inks = [f"  classDef {name} fill:{ink.fill},stroke:{ink.line},color:{ink.text}" for name, ink in INKS.items()]
     title = json.dumps(": ".join([scene.title, ", ".join(scene.subtitle)]), ensure_ascii=False)
     return "\n".join(["---", f"title: {title}", "---", "flowchart TB", *body, *inks, ""])
 

@@ -90,9 +90,7 @@ def _tree(g: Graph) -> Part:
         for depth in range(1, len(steps)):
             path = ".".join(steps[:depth])
             if path not in parts:
-                parts[path] = Part(
-                    path, kinds.get(path) or _kind(steps[depth - 1], around), inside=f"{path}."
-                )
+                parts[path] = Part(path, kinds.get(path) or _kind(steps[depth - 1], around), inside=f"{path}.")
                 around.items.append(parts[path])
             around = parts[path]
             around.covers.append(key)

@@ -1,13 +1,15 @@
-"""kernels: pure functions of tensors, under the layers of the operators. Imports torch and nothing of ours.
+"""kernels: functions of tensors, under the layers of the operators. Imports torch and nothing of ours.
 
-State-space cores stand on these:
+State-space cores stand on these, each on those above it:
 
     transition.py    A-bar: diagonal, dense, or diagonal plus low rank
     discretise.py    from Lambda, P, B and the step to A-bar and B-bar
     powers.py        A-bar^j by doubling, without a complex exponential
     system.py        a time-invariant system: its kernel, its response to a state, its state after a sequence
+    any_length.py    the same for a length that is a symbol
     convolution.py   a whole sequence by FFT
     scan.py          a whole sequence in chunks
     recurrence.py    a whole sequence step by step
-    sequence.py      one of the three, by name
+    memo.py          what is kept of parameters in inference
+    core.py          one of the three ways, by name
 """

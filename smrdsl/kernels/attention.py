@@ -71,9 +71,7 @@ def toeplitz(bias: Tensor, queries: int) -> Tensor:
     return rows[:, :, : count - queries + 1]
 
 
-def attend(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float, causal: bool = False
-) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float, causal: bool = False) -> Tensor:
     """Softmax attention: q (B, L, H, d), k and v (B, S, G, d) -> (B, L, H, d); mask as torch's."""
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     grouped = k.shape[1] != q.shape[1]

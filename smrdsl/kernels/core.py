@@ -86,8 +86,9 @@ class Core:
     def system(self, rate: Gap | None, dtype: torch.dtype) -> System:
         """The system at one rate, sampled in wide precision for streams of `dtype`."""
         a, b = self.sampled(1.0 if rate is None else rate)
-        narrow = self.to(dtype)
-        return System(Powers(a), b.to(dtype), narrow.c, narrow.d, narrow.back)
+        d = None if self.d is None else self.d.to(dtype)
+        back = None if self.back is None else self.back.to(dtype)
+        return System(Powers(a), b.to(dtype), self.c.to(dtype), d, back)
 
 
 def forward(core: Core, strategy: str, u: Tensor, rate: Gap | None, dt: Tensor | None) -> Tensor:

@@ -181,10 +181,7 @@ def markdown(op: Operator) -> str:
     lines = [f"# {m.name}", "", m.summary, "", "```", m.signature, "```", ""]
     if m.arguments:
         lines += ["| argument | takes | default | |", "|---|---|---|---|"]
-        lines += [
-            _row(f"`{a.name}`", a.takes, f"`{a.default}`" * bool(a.default), a.description)
-            for a in m.arguments
-        ]
+        lines += [_row(f"`{a.name}`", a.takes, f"`{a.default}`" * bool(a.default), a.description) for a in m.arguments]
         lines += [""]
     if m.equations:
         lines += ["## Equations", "", "```", *m.equations, "```", ""]

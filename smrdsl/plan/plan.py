@@ -56,9 +56,7 @@ class Plan:
 def make_plan(g: Graph, conditions: Conditions) -> Plan:
     """A strategy for every node of the graph that has more than one way."""
     timed = g.timed
-    choices = {
-        key: _choose(g, key, conditions, timed) for key in g.keys if g.node(key).op.strategies
-    }
+    choices = {key: _choose(g, key, conditions, timed) for key in g.keys if g.node(key).op.strategies}
     return Plan(conditions, choices)
 
 

@@ -78,10 +78,7 @@ def _slot(name: str, annotation: Any, metadata: list[Any], required: bool) -> Sl
 @cache
 def slots(params: type[Params]) -> dict[str, Slot]:
     """The arguments of an operator in their positional order."""
-    return {
-        name: _slot(name, f.annotation, f.metadata, f.is_required())
-        for name, f in params.model_fields.items()
-    }
+    return {name: _slot(name, f.annotation, f.metadata, f.is_required()) for name, f in params.model_fields.items()}
 
 
 def pair_up(
@@ -222,16 +219,14 @@ def _tell(
     """Each mistake that pydantic found, in words, at its argument."""
     for item in error.errors(include_url=False):
         name = str(item["loc"][0]) if item["loc"] else ""
-        span = places.get(name, whole)
+        span, context = places.get(name, whole), item.get("ctx", {})
         if item["type"] in LIMITS:
-            (bound,) = item["ctx"].values()
+            (bound,) = context.values()
             shown = describe(values.get(name, bound))
-            message = (
-                f"argument `{name}` of `{op.name}` must be {LIMITS[item['type']]} {bound:g}, this is {shown}"
-            )
+            message = f"argument `{name}` of `{op.name}` must be {LIMITS[item['type']]} {bound:g}, this is {shown}"
             report.error("E0305", message, span, related=related)
         elif item["type"] == "value_error":
-            reason = str(item["ctx"]["error"])
+            reason = str(context["error"])
             code = "E0305" if name else "E0309"
             report.error(code, f"{op.name}: {reason}", span, related=related)
         else:

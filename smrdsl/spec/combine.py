@@ -42,9 +42,7 @@ def combine(
     return leaves
 
 
-def _branches(
-    expander: Expander, body: tree.Block, scope: Scope, place: Place, it: Stream, unit: Unit
-) -> list[Stream]:
+def _branches(expander: Expander, body: tree.Block, scope: Scope, place: Place, it: Stream, unit: Unit) -> list[Stream]:
     path = expander.wiring.name(place.prefix, "branch")
     branches = [b for b in body.statements if isinstance(b, tree.Branch)]
     return [
@@ -53,9 +51,7 @@ def _branches(
     ]
 
 
-def _directions(
-    expander: Expander, s: tree.Step, scope: Scope, place: Place, it: Stream, unit: Unit
-) -> list[Stream]:
+def _directions(expander: Expander, s: tree.Step, scope: Scope, place: Place, it: Stream, unit: Unit) -> list[Stream]:
     """f on the sequence and, with weights of its own, on its reverse, turned round again."""
     assert s.body is not None
     ahead = expander.wiring.name(place.prefix, "ahead")

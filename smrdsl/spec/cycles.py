@@ -25,10 +25,10 @@ def check_cycles(unit: Unit, report: Report) -> bool:
     """Report every cycle once; whether there was one."""
     found = False
     done: set[int] = set()
-    for component in unit.own(tree.Component):
-        found |= _components(component, unit, report, done)  # type: ignore[arg-type]
-    for model in unit.own(tree.Model):
-        found |= _models(model, unit, report)  # type: ignore[arg-type]
+    for component in unit.own_components():
+        found |= _components(component, unit, report, done)
+    for model in unit.own_models():
+        found |= _models(model, unit, report)
     return found
 
 

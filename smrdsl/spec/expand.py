@@ -34,9 +34,7 @@ class Expander:
     ops: dict[str, Operator] = field(default_factory=operators)
     statements: int = 0
 
-    def block(
-        self, b: tree.Block, scope: Scope, place: Place, it: Stream | None, unit: Unit
-    ) -> Stream | None:
+    def block(self, b: tree.Block, scope: Scope, place: Place, it: Stream | None, unit: Unit) -> Stream | None:
         """Expand the statements of a block in their order, in a scope of its own."""
         scope = scope.inner()
         for statement in b.statements:
@@ -59,9 +57,7 @@ class Expander:
             self.report.error("E0702", message, span)
             raise SpecError(self.report.diagnostics)
 
-    def _statement(
-        self, s: tree.Statement, scope: Scope, place: Place, it: Stream | None, unit: Unit
-    ) -> Stream | None:
+    def _statement(self, s: tree.Statement, scope: Scope, place: Place, it: Stream | None, unit: Unit) -> Stream | None:
         match s:
             case tree.Let():
                 self.define(s.name, self._let(s, scope, unit, it), scope)
@@ -243,9 +239,7 @@ class Expander:
 
     # --- repeat and when
 
-    def _repeat(
-        self, s: tree.Repeat, scope: Scope, place: Place, it: Stream | None, unit: Unit
-    ) -> Stream | None:
+    def _repeat(self, s: tree.Repeat, scope: Scope, place: Place, it: Stream | None, unit: Unit) -> Stream | None:
         path = self.path(s.label, "layers", place)
         count = self._whole(s.count, scope, unit, it)
         names = frozenset({s.label.id} if s.label else ())
@@ -270,9 +264,7 @@ class Expander:
             return 0
         if isinstance(value, float):
             hint = "; write `//` to divide to a whole number"
-            self.report.error(
-                "E0304", f"`repeat` counts in whole numbers, this is {describe(value)}{hint}", e.span
-            )
+            self.report.error("E0304", f"`repeat` counts in whole numbers, this is {describe(value)}{hint}", e.span)
             return 0
         if value < 0:
             self.report.error("E0305", f"`repeat` cannot count to {value}", e.span)

@@ -1,7 +1,7 @@
 """Units: files that were read and parsed, with their lets, components, models and imports by name.
 
-`std/...` is the library inside the package; any other import is relative to the importing file. Only regular `.smr` files
-are read. Imports are not transitive, names that start with `_` stay private, cycles are errors.
+`std/...` is the library inside the package; any other import is relative to the importing file. Only regular `.smr`
+files are read. Imports are not transitive, names that start with `_` stay private, cycles are errors.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from smrdsl.core.errors import Diagnostic, Related, Report, SpecError, did_you_mean
 from smrdsl.core.source import Source
@@ -34,8 +35,13 @@ class Unit:
     aliases: dict[str, Unit] = field(default_factory=dict)
     imported: list[Unit] = field(default_factory=list)
 
-    def own(self, kind: type) -> list[tree.Component] | list[tree.Model]:
-        return [item for item in self.file.items if isinstance(item, kind)]
+    def own_components(self) -> list[tree.Component]:
+        """The components written in this file."""
+        return [item for item in self.file.items if isinstance(item, tree.Component)]
+
+    def own_models(self) -> list[tree.Model]:
+        """The models written in this file."""
+        return [item for item in self.file.items if isinstance(item, tree.Model)]
 
     def component(self, callee: tree.Name | tree.Dotted) -> tuple[tree.Component, Unit] | None:
         """The component that a callee names, with its unit."""
@@ -48,7 +54,7 @@ class Unit:
             return self.models.get(callee.id)
         return self._behind(callee, "models")
 
-    def _behind(self, callee: tree.Dotted, table: str):  # noqa: ANN202
+    def _behind(self, callee: tree.Dotted, table: str):
         library = self.aliases.get(callee.base)
         if library is None or callee.attribute.startswith("_"):
             return None
@@ -59,7 +65,7 @@ class Unit:
         prefixed = (
             f"{alias}.{c.name.id}"
             for alias, unit in self.aliases.items()
-            for c in unit.own(tree.Component)
+            for c in unit.own_components()
             if not c.name.id.startswith("_")
         )
         return [*self.components, *prefixed]
@@ -165,7 +171,7 @@ class Library:
                     related=[Related("the other", first.span)],
                 )
                 continue
-            table = unit.lets.names if target == "lets" else getattr(unit, target)
+            table: dict[str, Any] = unit.lets.names if target == "lets" else getattr(unit, target)
             table[name] = value
 
     def _open_import(self, item: tree.Import, unit: Unit) -> Unit | None:

@@ -1,4 +1,5 @@
-"""Names, checked on the text alone: what is called exists, arguments have the names they should, each name is defined once.
+"""Names, checked on the text alone: what is called exists, arguments have the names they should, each name is defined
+once.
 
 This covers components that are never used and arms that are never taken; `expand` checks values and shapes after it.
 """
@@ -34,15 +35,15 @@ class Names:
 
     def check(self) -> None:
         names = set(self.unit.lets.names) | set(self.unit.aliases)
-        for c in self.unit.own(tree.Component):
-            self._path_name(c.name, "component")  # type: ignore[union-attr]
-            self._head(c.parameters, c.block, names, edits=False)  # type: ignore[union-attr,arg-type]
-        for m in self.unit.own(tree.Model):
-            if m.base is not None and self.unit.model(m.base) is None:  # type: ignore[union-attr]
-                hint = did_you_mean(m.base.spelled, self.unit.models)  # type: ignore[union-attr]
-                message = f"unknown model `{m.base.spelled}`{hint}"  # type: ignore[union-attr]
-                self.report.error("E0209", message, m.base.span)  # type: ignore[union-attr]
-            self._model(m, names)  # type: ignore[arg-type]
+        for c in self.unit.own_components():
+            self._path_name(c.name, "component")
+            self._head(c.parameters, c.block, names, edits=False)
+        for m in self.unit.own_models():
+            if m.base is not None and self.unit.model(m.base) is None:
+                hint = did_you_mean(m.base.spelled, self.unit.models)
+                message = f"unknown model `{m.base.spelled}`{hint}"
+                self.report.error("E0209", message, m.base.span)
+            self._model(m, names)
 
     def _model(self, m: tree.Model, names: set[str]) -> None:
         if m.base is None:
@@ -55,9 +56,7 @@ class Names:
             elif isinstance(s, tree.Place | tree.Replace):
                 self._call(s.step, None)
 
-    def _head(
-        self, parameters: tuple[tree.Parameter, ...], block: tree.Block, names: set[str], *, edits: bool
-    ) -> None:
+    def _head(self, parameters: tuple[tree.Parameter, ...], block: tree.Block, names: set[str], *, edits: bool) -> None:
         defined: dict[str, tree.Name] = {}
         for p in parameters:
             if p.default is not None:
@@ -212,9 +211,7 @@ class Names:
                 if isinstance(target, tree.Name | tree.Dotted):
                     target = tree.Call(target, (), span=target.span)
                 if isinstance(target, tree.Call):
-                    self._call(
-                        tree.Step(None, target.callee, target.arguments, None, span=target.span), known
-                    )
+                    self._call(tree.Step(None, target.callee, target.arguments, None, span=target.span), known)
             case tree.Call() if e.callee.spelled not in FUNCTIONS:
                 self._call(e, known)
             case tree.Unary():

@@ -54,7 +54,7 @@ class Resolver:
 
     def models(self) -> list[str]:
         """The names of the file's own models, the default first."""
-        return [m.name.id for m in self.unit.own(tree.Model)] if self.unit else []  # type: ignore[union-attr]
+        return [m.name.id for m in self.unit.own_models()] if self.unit else []  # type: ignore[union-attr]
 
     def check(self) -> None:
         """Check every model of the file."""

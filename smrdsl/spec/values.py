@@ -1,7 +1,7 @@
 """Values that expressions have while a spec is resolved, and the scopes that hold them.
 
-A value is an int, float, bool, None, str, list or `Range` of Python; a `Word`; a `Stream`; or `POISON`, which stands for
-something already reported, so that one mistake gives one diagnostic.
+A value is an int, float, bool, None, str, list or `Range` of Python; a `Word`; a `Stream`; or `POISON`, which stands
+for something already reported, so that one mistake gives one diagnostic.
 """
 
 from __future__ import annotations

@@ -66,8 +66,5 @@ def test_what_goes_wrong_is_told(spec, arguments, code, message, capsys):
 def test_a_spec_with_mistakes_has_no_picture(spec, capsys):
     Path(spec).write_text("model m { signal(channels=1) liner(3) }")
     assert run(["graph", spec]) == 1
-    assert (
-        "spec.smr:1:30: error E0202: unknown operator `liner`, did you mean `linear`?"
-        in capsys.readouterr().err
-    )
+    assert "spec.smr:1:30: error E0202: unknown operator `liner`, did you mean `linear`?" in capsys.readouterr().err
     assert not Path("m.svg").exists()

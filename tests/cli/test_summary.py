@@ -68,9 +68,7 @@ def test_sums_hold(spec, capsys):
     assert by_path["tok"]["parameters"] == 16 * 8
     assert by_path["linear"]["parameters"] == 0, "its weight is that of the embedding"
     assert by_path["layers.1.smr"]["state_bytes"] == 3 * 8 * 4
-    assert by_path["layers.1.attention"]["state_bytes"] == 2 * 100 * 8 * 4, (
-        "keys and values grow with the stream"
-    )
+    assert by_path["layers.1.attention"]["state_bytes"] == 2 * 100 * 8 * 4, "keys and values grow with the stream"
     assert by_path["layers.2.norm"]["location"] == "spec.smr:5:25"
     assert by_path["layers.2.norm"]["output"] == "(B, L, 8)"
 
@@ -109,9 +107,7 @@ def test_what_looks_ahead_is_named_once_for_each_place(spec, capsys):
     ]
 
 
-@pytest.mark.parametrize(
-    "given", [["--length", "0"], ["--batch", "-1"], ["--set", "width"], ["--limit", "x=1"]]
-)
+@pytest.mark.parametrize("given", [["--length", "0"], ["--batch", "-1"], ["--set", "width"], ["--limit", "x=1"]])
 def test_wrong_options(spec, given, capsys):
     assert run(["summary", spec, *given]) == 2
     assert capsys.readouterr().out == ""
@@ -123,9 +119,7 @@ def test_into_a_pipe_that_ends_early_and_without_torch(spec):
         "import sys; from smrdsl.cli.main import run; code = run(['summary', 'spec.smr', '--all']);"
         "assert 'torch' not in sys.modules; sys.exit(code)"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"m: length 1,024, batch 1, float32\n"
         process.stdout.close()
         assert process.stderr.read() == b""

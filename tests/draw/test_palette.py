@@ -44,9 +44,7 @@ def lab(rgb: list[float]) -> tuple[float, float, float]:
 
 def difference(one: str, other: str, seen) -> float:
     """Distance of two colours in L*a*b*, as someone sees them; 2.3 can just be told apart."""
-    a, b = (
-        lab([sum(w * c for w, c in zip(row, linear(x), strict=True)) for row in seen]) for x in (one, other)
-    )
+    a, b = (lab([sum(w * c for w, c in zip(row, linear(x), strict=True)) for row in seen]) for x in (one, other))
     return sum((p - q) ** 2 for p, q in zip(a, b, strict=True)) ** 0.5
 
 

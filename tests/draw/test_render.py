@@ -76,9 +76,7 @@ def test_a_picture_stays_as_it_was_where_a_new_one_fails(tmp_path, monkeypatch):
 def test_without_graphviz_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
-    with pytest.raises(
-        SmrError, match=r'pip install "smrdsl\[render\]".*the endings .dot and .mmd work without'
-    ):
+    with pytest.raises(SmrError, match=r'pip install "smrdsl\[render\]".*the endings .dot and .mmd work without'):
         render(graph(QUICKSTART), tmp_path / "picture.png")
     assert not list(tmp_path.iterdir())
     for form in ("dot", "mmd", "json"):
@@ -132,11 +130,7 @@ def test_no_text_is_cut_off(text):
         assert left + length <= wide, line.text
     assert (root.attrib["width"], root.attrib["height"]) == (f"{wide:.6g}pt", f"{high:.6g}pt")
     for node in (g for g in root.iter(f"{SVG}g") if g.get("class") == "node"):
-        xs = [
-            float(pair.split(",")[0])
-            for path in node.iter(f"{SVG}path")
-            for pair in corners(path.attrib["d"])
-        ]
+        xs = [float(pair.split(",")[0]) for path in node.iter(f"{SVG}path") for pair in corners(path.attrib["d"])]
         for line in node.iter(f"{SVG}text"):
             room = max(xs) - min(xs) if xs else 100
             assert width(line.text, float(line.attrib["font-size"])) < room or len(line.text) == 1, line.text

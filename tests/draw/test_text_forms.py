@@ -47,9 +47,7 @@ def test_the_same_in_another_process(form):
     code = f"from tests.draw.test_text_forms import *; print(FORMS['{form}'](small()), end='')"
     root = Path(__file__).parents[2]
     environment = {"PYTHONHASHSEED": "7", "PYTHONUTF8": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, check=True, env=environment
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True, env=environment)
     assert done.stdout.decode() == FORMS[form](small())
 
 
@@ -95,7 +93,5 @@ def test_mermaid_is_well_formed(text, fold):
     edges = [m for line in body if (m := re.fullmatch(r'(n\d+) (?:-->|---|-\.->)(?:\|".*"\|)? (n\d+)', line))]
     assert len(edges) == len(seen.lines)
     assert {end for m in edges for end in m.groups()} <= known
-    used, defined = (
-        set(re.findall(mark, "\n".join(body), re.M)) for mark in (r":::(\w+)$", r"^classDef (\w+) ")
-    )
+    used, defined = (set(re.findall(mark, "\n".join(body), re.M)) for mark in (r":::(\w+)$", r"^classDef (\w+) "))
     assert used <= defined

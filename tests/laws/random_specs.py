@@ -1,7 +1,7 @@
 """Random specs that compile: every operator of the registry, with its own samples, in every construct of the language.
 
-Streams are WIDTH wide between steps, so that whatever is drawn fits; an operator that leaves another width is followed by a
-`linear` back.
+Streams are WIDTH wide between steps, so that whatever is drawn fits; an operator that leaves another width is
+followed by a `linear` back.
 """
 
 from __future__ import annotations

@@ -104,9 +104,7 @@ def test_what_looks_ahead_is_its_reference_and_refuses_to_step(text: str) -> Non
 @given(specs())
 def test_passes_and_json_keep_the_function(text: str) -> None:
     model = compiled(text, "twin")
-    plain = smrdsl.compile_text(
-        text, "twin", dtype="float64", mode="infer", disable=["drop-skip", "dead-code"]
-    )
+    plain = smrdsl.compile_text(text, "twin", dtype="float64", mode="infer", disable=["drop-skip", "dead-code"])
     u = sequence(model, torch.float64)
     assert model.state_dict().keys() == plain.state_dict().keys()
     with torch.no_grad():

@@ -70,9 +70,7 @@ def t5_bias(table: Tensor, offset: Tensor, causal: bool) -> Tensor:
 
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("window", [None, 1, 2, 5, 130, 200])
-@pytest.mark.parametrize(
-    "options", [{}, {"positions": "rotary", "kv_heads": 2}, {"positions": "t5"}], ids=str
-)
+@pytest.mark.parametrize("options", [{}, {"positions": "rotary", "kv_heads": 2}, {"positions": "t5"}], ids=str)
 def test_equals_a_masked_softmax(causal: bool, window: int | None, options: dict[str, Any]) -> None:
     layer = make(heads=4, causal=causal, window=window, **options)
     x = torch.randn(2, 300, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -119,9 +117,7 @@ def test_a_window_costs_length_times_window() -> None:
     assert flops(1024, None) > 10 * flops(256, None)
 
 
-@pytest.mark.parametrize(
-    "name", ["spade_local_causal_rel", "spade_local_bidir_rel", "spade_local_causal_rel_long"]
-)
+@pytest.mark.parametrize("name", ["spade_local_causal_rel", "spade_local_bidir_rel", "spade_local_causal_rel_long"])
 def test_equals_spade(name: str) -> None:
     """Local attention of microsoft/EfficientLongSequenceModeling with its weights, radius and buckets."""
     with np.load(GOLDEN / f"{name}.npz") as file:

@@ -70,17 +70,13 @@ class Case:
             for s in self.state.values()
         )
 
-    def chunk(
-        self, streams: tuple[Tensor, ...], state: tuple[Tensor, ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def chunk(self, streams: tuple[Tensor, ...], state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         if not self.state:
             return self.forward(*streams), ()
         y, *state_after = self.layer.extend(*streams, *state)
         return y, tuple(state_after)
 
-    def step(
-        self, streams: tuple[Tensor, ...], state: tuple[Tensor, ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def step(self, streams: tuple[Tensor, ...], state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         if not self.state:
             return self.forward(*streams), ()
         y, *state_after = self.layer.step(*streams, *state)
@@ -108,9 +104,7 @@ def build(op: Operator, p: Params, inputs: Streams) -> torch.nn.Module:
 
 def untied_shapes(op: Operator, p: Params, inputs: Streams) -> list[tuple[int, ...]]:
     fields = type(p).model_fields.items()
-    ties = {
-        n: m for n, f in fields for m in f.metadata if isinstance(m, LabelOf) and getattr(p, n) is not None
-    }
+    ties = {n: m for n, f in fields for m in f.metadata if isinstance(m, LabelOf) and getattr(p, n) is not None}
     free = p.model_copy(update=dict.fromkeys(ties))
     return [op.parameters(free, inputs, op.infer(free, inputs))[m.parameter].shape for m in ties.values()]
 
@@ -139,9 +133,7 @@ def test_declared_parameters_are_those_of_the_layer(op: Operator, p: Params, inp
 
 @every_sample
 @pytest.mark.parametrize(("batch", "length"), [(BATCH, LENGTH), (0, 3), (2, 0), (2, 1), (1, 1)])
-def test_forward_leaves_the_inferred_shape(
-    op: Operator, p: Params, inputs: Streams, batch: int, length: int
-) -> None:
+def test_forward_leaves_the_inferred_shape(op: Operator, p: Params, inputs: Streams, batch: int, length: int) -> None:
     case = Case(op, p, inputs)
     y = case.forward(*case.streams(batch, length))
     assert tuple(y.shape) == shape_of(case.output, batch, length)
@@ -154,9 +146,7 @@ def test_chunks_and_steps_are_the_whole(op: Operator, p: Params, inputs: Streams
     if not case.streamable:
         pytest.skip("has no step")
     streams = case.streams()
-    check_stream(
-        case, [tuple(s.split(CHUNKS, dim=1)[i] for s in streams) for i in range(len(CHUNKS))], case.chunk
-    )
+    check_stream(case, [tuple(s.split(CHUNKS, dim=1)[i] for s in streams) for i in range(len(CHUNKS))], case.chunk)
     check_stream(case, [tuple(s[:, t] for s in streams) for t in range(LENGTH)], case.step)
 
 

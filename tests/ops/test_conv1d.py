@@ -27,9 +27,7 @@ def make(width: int, **arguments: Any) -> Conv1d:
 @pytest.mark.parametrize("depthwise", [True, False])
 def test_equals_torch(kernel: int, depthwise: bool, causal: bool) -> None:
     layer = make(6, kernel=kernel, depthwise=depthwise, causal=causal).double()
-    twin = nn.Conv1d(
-        6, 6, kernel, groups=6 if depthwise else 1, padding="valid" if causal else "same"
-    ).double()
+    twin = nn.Conv1d(6, 6, kernel, groups=6 if depthwise else 1, padding="valid" if causal else "same").double()
     twin.load_state_dict({"weight": layer.weight.view_as(twin.weight), "bias": layer.bias})
     x = torch.randn(2, 15, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     padded = nn.functional.pad(x.transpose(1, 2), (kernel - 1, 0)) if causal else x.transpose(1, 2)

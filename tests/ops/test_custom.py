@@ -35,9 +35,7 @@ def leaky(**options: Any) -> Operator:
         More about it.
         """
 
-        def __init__(
-            self, width: int, keep: Annotated[float, Field(gt=0, lt=1)] = 0.9, mix: bool = True
-        ) -> None:
+        def __init__(self, width: int, keep: Annotated[float, Field(gt=0, lt=1)] = 0.9, mix: bool = True) -> None:
             super().__init__()
             self.keep = keep
             self.mix = nn.Linear(width, 2 * width) if mix else nn.Identity()
@@ -138,9 +136,7 @@ def test_states_may_be_tuples_and_dicts() -> None:
     for cls, names in ((Counting, ["sum", "seen"]), (Paired, ["state_0", "state_1"])):
         op = operator(name="counting")(cls).OPERATOR
         p = op.params()
-        assert op.state(p, REAL, REAL[0]) == dict(
-            zip(names, (State((6,)), State((), index=True)), strict=True)
-        )
+        assert op.state(p, REAL, REAL[0]) == dict(zip(names, (State((6,)), State((), index=True)), strict=True))
         layer, x = make(op, p), torch.randn(3, 5, 6)
         y, *state = layer.extend(x[:, :2], *layer.initial_state(3, torch.device("cpu"), torch.float32))
         rest, *_ = layer.extend(x[:, 2:], *state)
@@ -204,17 +200,13 @@ def test_what_the_module_refuses_is_told() -> None:
 
     op = operator(name="halves")(Halves).OPERATOR
     assert op.infer(op.params(kind="b"), REAL) == StreamType.real(3)
-    with pytest.raises(
-        Misfit, match=r"halves: Halves does not take \(B, L, 5\): ValueError: 5 channels cannot"
-    ):
+    with pytest.raises(Misfit, match=r"halves: Halves does not take \(B, L, 5\): ValueError: 5 channels cannot"):
         op.infer(op.params(), (StreamType.real(5),))
     with pytest.raises(Misfit, match="forward must leave one tensor of reals"):
         op.infer(op.params(width=4), (StreamType.index(9),))
 
 
-@pytest.mark.parametrize(
-    "result", [lambda x: x.mean(2), lambda x: x[:, 1:], lambda x: (x, x), lambda x: x.sum()]
-)
+@pytest.mark.parametrize("result", [lambda x: x.mean(2), lambda x: x[:, 1:], lambda x: (x, x), lambda x: x.sum()])
 def test_what_is_no_stream_is_refused(result: Any) -> None:
     class Odd(nn.Module):
         def forward(self, x: Tensor) -> Any:

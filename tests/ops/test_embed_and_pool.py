@@ -35,9 +35,7 @@ def test_positions_are_added() -> None:
     assert torch.equal(plain(tokens(8)), plain.weight[tokens(8)])
     assert learned.positions is not None
     assert torch.equal(learned(tokens(8)), learned.weight[tokens(8)] + learned.positions)
-    wanted = [
-        [(math.sin, math.cos)[i % 2](t / 10_000 ** ((i - i % 2) / 5)) for i in range(5)] for t in range(8)
-    ]
+    wanted = [[(math.sin, math.cos)[i % 2](t / 10_000 ** ((i - i % 2) / 5)) for i in range(5)] for t in range(8)]
     found = waves(tokens(8)) - waves.weight[tokens(8)]
     torch.testing.assert_close(found[0], torch.tensor(wanted, dtype=torch.float64))
 
@@ -106,9 +104,7 @@ def test_empty_sequences_leave_zeros_and_are_forgotten(kind: str) -> None:
     counts = (torch.zeros(2, dtype=torch.int64),) if kind in ("mean", "max") else ()
     y, *state = layer.extend(torch.ones(2, 0, 3), zero, *counts)
     assert torch.equal(y, zero)
-    x = -1 - torch.rand(
-        2, 4, 3, generator=torch.Generator().manual_seed(0)
-    )  # all below the zeros of the state
+    x = -1 - torch.rand(2, 4, 3, generator=torch.Generator().manual_seed(0))  # all below the zeros of the state
     y, *state = layer.extend(x, *state)
     torch.testing.assert_close(y, layer(x))
     y, *_ = layer.extend(x[:, :0], *state)

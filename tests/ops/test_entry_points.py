@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGE = '''
+PACKAGE = """
 import torch
 import smrdsl
 
@@ -19,7 +19,7 @@ class Halve(torch.nn.Module):
 
     def forward(self, x):
         return x / self.by
-'''
+"""
 USE = """
 import torch, smrdsl
 model = smrdsl.compile_text("model m { signal(channels=2)  halve(by=4.0) }")

@@ -38,9 +38,7 @@ def test_linear_is_torchs() -> None:
     assert make("linear", width=4, bias=False).bias is None
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments"), [("linear", {"width": 200}), ("mlp", {"hidden": 200}), ("glu", {})]
-)
+@pytest.mark.parametrize(("name", "arguments"), [("linear", {"width": 200}), ("mlp", {"hidden": 200}), ("glu", {})])
 def test_maps_start_as_torchs_do(name: str, arguments: dict[str, Any]) -> None:
     for parameter in make(name, **arguments).parameters():
         bound = (200 if parameter.shape[-1] == 200 and name == "mlp" and parameter.dim() == 2 else 6) ** -0.5

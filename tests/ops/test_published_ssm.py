@@ -1,7 +1,7 @@
 """s4 and s4d against numbers from the official implementation (state-spaces/s4, commit e757cef, in float64).
 
-Its arrays: u and y are (batch, H, L), Lambda, B and dt (H, N/2), P (rank, H, N/2), C (directions, H, N/2), D (1, H); states
-are complex pairs. `golden/README.md` says more.
+Its arrays: u and y are (batch, H, L), Lambda, B and dt (H, N/2), P (rank, H, N/2), C (directions, H, N/2), D (1, H);
+states are complex pairs. `golden/README.md` says more.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def test_stepping_gives_the_published_outputs_and_state(name: str) -> None:
     core = (s4d if name.startswith("s4d") else s4)(g)
     u = g["u"].transpose(1, 2)
     start = g.get("state0")
-    x = real_state(start) if start is not None else torch.zeros(*u.shape[:1], u.shape[2], 2 * g["Lambda"].shape[1]).double()
+    zero = torch.zeros(u.shape[0], u.shape[2], 2 * g["Lambda"].shape[1]).double()
+    x = zero if start is None else real_state(start)
     outputs = []
     with torch.no_grad():
         for t in range(u.shape[1]):

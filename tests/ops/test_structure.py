@@ -77,9 +77,7 @@ def test_parallel_takes_any_number_of_branches() -> None:
         ("mul", (64, 32), {}, "`*` needs streams of equal shape"),
     ],
 )
-def test_widths_that_do_not_fit(
-    name: str, inputs: tuple[int, ...], arguments: dict[str, Any], message: str
-) -> None:
+def test_widths_that_do_not_fit(name: str, inputs: tuple[int, ...], arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(Misfit) as caught:
         infer(name, *map(StreamType.real, inputs), **arguments)
     assert message in str(caught.value)

@@ -120,7 +120,9 @@ def test_inner_hides_outer_and_taps_end_with_their_block() -> None:
 
 
 def test_whole_and_real_numbers_are_distinct() -> None:
-    g = graph("model m { signal(channels=4) linear(7 // 2) dropout(1 / 4) linear(ceil(7 / 2)) linear(2 ** 3 - -1 % 3) }")
+    g = graph(
+        "model m { signal(channels=4) linear(7 // 2) dropout(1 / 4) linear(ceil(7 / 2)) linear(2 ** 3 - -1 % 3) }"
+    )
     widths = [g.node(k).type.width for k in ("linear", "linear_2", "linear_3")]
     assert widths == [3, 4, 6]
 
@@ -219,7 +221,9 @@ def test_edits_of_the_base_come_first_then_those_of_the_twin() -> None:
 
 
 def test_types_are_inferred_anew_after_an_edit() -> None:
-    g = graph("model m { signal(channels=4) linear(8) norm(layer) linear(3) replace linear with linear(6) where width == 8 }")
+    g = graph(
+        "model m { signal(channels=4) linear(8) norm(layer) linear(3) replace linear with linear(6) where width == 8 }"
+    )
     assert g.node("norm").type.width == 6
     found = check_text("model m { signal(channels=4) residual { linear(4) } replace linear with linear(3) }")
     assert [d.code for d in found] == ["E0402"]
@@ -262,7 +266,9 @@ def test_twins_of_twins() -> None:
 
 
 def test_ties_share_the_nearest_weight() -> None:
-    g = graph("model m { tokens(vocab=8) tok: embed(4) repeat 2 { own: linear(4) linear(4, tie=own) } linear(8, tie=tok) }")
+    g = graph(
+        "model m { tokens(vocab=8) tok: embed(4) repeat 2 { own: linear(4) linear(4, tie=own) } linear(8, tie=tok) }"
+    )
     assert g.node("layers.1.linear").shares == "layers.1.own"
     assert g.node("linear").shares == "tok"
     assert set(g.parameters("linear")) == {"bias"}

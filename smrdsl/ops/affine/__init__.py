@@ -14,9 +14,7 @@ from smrdsl.ops.contract import Operator, Parameter, Params, Streams, need_real
 
 
 class AffineParams(Params):
-    scale: float = Field(
-        default=1.0, description="What the scale of every channel starts at (LayerScale: 1e-4)."
-    )
+    scale: float = Field(default=1.0, description="What the scale of every channel starts at (LayerScale: 1e-4).")
     shift: bool = Field(default=True, description="Whether a learned constant, zero at first, is added.")
 
 

@@ -127,8 +127,7 @@ OPERATOR = Operator(
     families=("mixer",),
     equations="q = W_q x;  k = W_k x;  v = W_v x\n"
     "a_ts = softmax_s(q_t . k_s / sqrt(width / heads) + bias_ts);  y_t = W_o sum_s a_ts v_s",
-    source="Vaswani et al. 2017, section 3.2; rotary: Su et al. 2021, eq. 34; "
-    "t5: Raffel et al. 2020, section 2.1",
+    source="Vaswani et al. 2017, section 3.2; rotary: Su et al. 2021, eq. 34; t5: Raffel et al. 2020, section 2.1",
     reference="smrdsl.ops.attention.reference:reference",
     samples=(
         (AttentionParams(heads=2), (StreamType.real(8),)),

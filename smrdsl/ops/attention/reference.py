@@ -23,9 +23,7 @@ def reference(layer: Attention, x: Tensor) -> Tensor:
             for s in visible(layer, t, x.shape[1]):
                 k = project(layer, "k", x[:, s], s)
                 score = (q[:, of_head] * k[:, of_group]).sum(1) / math.sqrt(d)
-                scores.append(
-                    score if layer.rel_bias is None else score + layer.rel_bias[bucket(layer, s - t), h]
-                )
+                scores.append(score if layer.rel_bias is None else score + layer.rel_bias[bucket(layer, s - t), h])
                 values.append(project(layer, "v", x[:, s], s)[:, of_group])
             weights = torch.softmax(torch.stack(scores, 1), 1)
             sums.append((weights[:, :, None] * torch.stack(values, 1)).sum(1))

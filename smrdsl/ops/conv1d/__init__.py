@@ -28,9 +28,7 @@ class Conv1dParams(Params):
         default=True,
         description="Whether only the present and past samples count; if not, the kernel is centred.",
     )
-    bias: bool = Field(
-        default=True, description="Whether a learned constant is added to each output channel."
-    )
+    bias: bool = Field(default=True, description="Whether a learned constant is added to each output channel.")
     init: Literal["default", "identity"] = Field(
         default="default",
         description="`default`: uniform within 1 / sqrt(inputs of one output), as torch's; `identity`: at "
@@ -47,9 +45,7 @@ def infer(p: Conv1dParams, inputs: Streams) -> StreamType:
             argument="width",
         )
     if p.init == "identity" and own != width:
-        raise Misfit(
-            f"conv1d(init=identity): {width} channels cannot become {own} unchanged", argument="init"
-        )
+        raise Misfit(f"conv1d(init=identity): {width} channels cannot become {own} unchanged", argument="init")
     return inputs[0].with_width(own)
 
 

@@ -9,9 +9,7 @@ from smrdsl.ops.conv1d.layer import Conv1d
 
 
 def reference(layer: Conv1d, x: Tensor) -> Tensor:
-    kernels = (
-        torch.diag_embed(layer.weight.t()) if layer.depthwise else layer.weight.permute(2, 0, 1)
-    )  # (K, width, D)
+    kernels = torch.diag_embed(layer.weight.t()) if layer.depthwise else layer.weight.permute(2, 0, 1)  # (K, width, D)
     outputs = []
     for t in range(x.shape[1]):
         y = x.new_zeros(x.shape[0], kernels.shape[1])

@@ -93,16 +93,12 @@ def arguments(cls: type, name: str) -> tuple[type[Params], bool]:
     for parameter in named(cls.__init__):
         required = parameter.default is inspect.Parameter.empty
         if parameter.name == "width" and required:
-            described = Field(
-                default=None, gt=0, description="Channels of the input; the stream's unless given."
-            )
+            described = Field(default=None, gt=0, description="Channels of the input; the stream's unless given.")
             width["width"] = (int | None, described)
             continue
         hint = hints.get(parameter.name, None if required else type(parameter.default))
         if hint is None or hint is type(None):
-            raise SmrError(
-                f"@operator(name={name!r}): argument `{parameter.name}` of {cls.__name__} has no annotation"
-            )
+            raise SmrError(f"@operator(name={name!r}): argument `{parameter.name}` of {cls.__name__} has no annotation")
         fields[parameter.name] = (
             described_as(hint, parameter.name, cls),
             ... if required else parameter.default,
@@ -125,9 +121,7 @@ def streams(cls: type, name: str) -> tuple[str, ...]:
     """The streams of an operator made of `cls`: the parameters of its `forward` that have no default."""
     found = tuple(p.name for p in named(cls.forward) if p.default is inspect.Parameter.empty)
     if not found:
-        raise SmrError(
-            f"@operator(name={name!r}): {cls.__name__}.forward takes no stream, write `forward(self, x)`"
-        )
+        raise SmrError(f"@operator(name={name!r}): {cls.__name__}.forward takes no stream, write `forward(self, x)`")
     return found
 
 

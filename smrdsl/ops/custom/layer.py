@@ -31,24 +31,18 @@ def examine(blueprint: Blueprint, p: Params, inputs: Streams) -> Facts:
         raise
     except Exception as error:  # whatever a stranger's module raises is the reason that it cannot stand here
         reason = f"{type(error).__name__}: {error}"
-        raise Misfit(
-            f"{blueprint.name}: {blueprint.cls.__name__} does not take {described}: {reason}"
-        ) from error
+        raise Misfit(f"{blueprint.name}: {blueprint.cls.__name__} does not take {described}: {reason}") from error
     output = stream_type(blueprint.name, *outputs)
     if alone is not None and alone.shape != (3, output.width):
         raise Misfit(f"{blueprint.name}: it is pointwise, but turns (B, width) into {tuple(alone.shape)}")
-    learned = {
-        f"inner.{name}": Parameter(tuple(v.shape), decay=v.dim() > 1) for name, v in module.named_parameters()
-    }
+    learned = {f"inner.{name}": Parameter(tuple(v.shape), decay=v.dim() > 1) for name, v in module.named_parameters()}
     return Facts(output, learned, state_types(blueprint.name, state, 3))
 
 
 def empty(stream: StreamType, batch: int, length: int | None) -> Tensor:
     """A meta tensor of this type; no time axis if `length` is None."""
     sizes: dict[Dim, int | None] = {"B": batch, "L": length}
-    shape = [
-        size for d in stream.dims if (size := sizes.get(d, d if isinstance(d, int) else None)) is not None
-    ]
+    shape = [size for d in stream.dims if (size := sizes.get(d, d if isinstance(d, int) else None)) is not None]
     return torch.empty(shape, dtype=torch.int64 if stream.kind == "index" else None, device="meta")
 
 
@@ -71,9 +65,7 @@ def state_types(name: str, state: Any, batch: int) -> dict[str, State]:
     types = {}
     for key, tensor in tensors(state).items():
         if tensor.shape[:1] != (batch,):
-            raise Misfit(
-                f"{name}: initial_state({batch}) must have the batch first, not {tuple(tensor.shape)}"
-            )
+            raise Misfit(f"{name}: initial_state({batch}) must have the batch first, not {tuple(tensor.shape)}")
         if not tensor.is_floating_point() and tensor.dtype != torch.int64:
             raise Misfit(f"{name}: the state must be real or int64, not {tensor.dtype}")
         types[key] = State(tuple(tensor.shape[1:]), index=tensor.dtype == torch.int64)

@@ -15,9 +15,7 @@ from smrdsl.ops.contract import Operator, Params, Streams, need_real
 
 class DropoutParams(Params):
     p: float = Field(ge=0, lt=1, description="Probability with which an element is zeroed in training.")
-    tied: bool = Field(
-        default=False, description="Whether a channel is kept or dropped for the whole sequence."
-    )
+    tied: bool = Field(default=False, description="Whether a channel is kept or dropped for the whole sequence.")
 
 
 def infer(p: DropoutParams, inputs: Streams) -> StreamType:

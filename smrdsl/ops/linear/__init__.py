@@ -28,9 +28,7 @@ from smrdsl.ops.contract import (
 
 class LinearParams(Params):
     width: int = Field(gt=0, description="Number of output channels.")
-    bias: bool = Field(
-        default=True, description="Whether a learned constant is added to each output channel."
-    )
+    bias: bool = Field(default=True, description="Whether a learned constant is added to each output channel.")
     tie: Annotated[str | None, LabelOf("weight")] = Field(
         default=None,
         description="Label of the step whose `weight` (width, input width) is used in place of an own one: "

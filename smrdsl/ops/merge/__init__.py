@@ -81,8 +81,7 @@ PARALLEL = Operator(
     layer="smrdsl.ops.merge.layer:Merged",
     streams=("x", "..."),
     structural=True,
-    equations="add: y = a + b + ...;  mul: y = a * b * ...\n"
-    "mean: y = (a + b + ...) / n;  concat: y = [a, b, ...]",
+    equations="add: y = a + b + ...;  mul: y = a * b * ...\nmean: y = (a + b + ...) / n;  concat: y = [a, b, ...]",
     samples=(
         *samples(ParallelParams),
         (ParallelParams(merge="mean"), (StreamType.real(4),)),

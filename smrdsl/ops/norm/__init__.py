@@ -43,9 +43,7 @@ class NormParams(Params):
         gt=0,
         description="Groups of channels that `rms` treats each by itself (Mamba-2's grouped norm).",
     )
-    affine: bool = Field(
-        default=True, description="Whether the result is scaled (and shifted) by learned numbers."
-    )
+    affine: bool = Field(default=True, description="Whether the result is scaled (and shifted) by learned numbers.")
 
 
 def infer(p: NormParams, inputs: Streams) -> StreamType:
@@ -56,9 +54,7 @@ def infer(p: NormParams, inputs: Streams) -> StreamType:
     if p.groups > 1 and p.kind != "rms":
         raise Misfit(f"norm: groups are for kind=rms, not {p.kind}", argument="groups", code="E0309")
     if stream.width % p.groups:
-        raise Misfit(
-            f"norm: {stream.width} channels are not divisible by {p.groups} groups", argument="groups"
-        )
+        raise Misfit(f"norm: {stream.width} channels are not divisible by {p.groups} groups", argument="groups")
     return stream
 
 

@@ -9,9 +9,7 @@ from smrdsl.ops.contract import Cost, Operator, Params, Streams
 
 
 class TokensParams(Params):
-    vocab: int = Field(
-        gt=0, description="Number of different tokens; each is a whole number from 0 to vocab - 1."
-    )
+    vocab: int = Field(gt=0, description="Number of different tokens; each is a whole number from 0 to vocab - 1.")
     length: int | None = Field(
         default=None,
         gt=0,
