@@ -12,6 +12,7 @@ from smrdsl.core.types import StreamType
 from smrdsl.graph.check import check
 from smrdsl.graph.graph import Entry, Graph, GraphError, Group, Location, Node
 from smrdsl.ops.contract import Misfit, Params
+from smrdsl.ops.manual import written
 from smrdsl.ops.registry import operators
 
 VERSION = 1
@@ -20,15 +21,7 @@ VERSION = 1
 def show_params(params: Params) -> str:
     """The arguments that are not the default, as they would be written."""
     given = params.model_dump(mode="python", exclude_defaults=True)
-    return ", ".join(f"{name}={_show(getattr(params, name))}" for name in given)
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_show, value))}]"
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{name}={written(getattr(params, name))}" for name in given)
 
 
 def show(g: Graph) -> str:
