@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from smrdsl.core.codes import CODES
 from smrdsl.core.source import Span
@@ -80,13 +81,21 @@ class SpecError(SmrError):
         super().__init__("\n".join(str(d) for d in self.diagnostics))
 
 
+HINTS = 200
+"""How many misspelt names are looked up in a run: a text of nothing but mistakes is told in bounded time."""
+
+
 class Report:
     """Collects diagnostics, one for each code and place, in the order of their places."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[object, ...], Diagnostic] = {}
+        self.told = 0
+        """How many errors were told, those that were known already counted again."""
+        self._hints = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
+        self.told += diagnostic.severity == "error"
         place = diagnostic.span and (diagnostic.span.source.path, diagnostic.span.start)
         self._found.setdefault((diagnostic.code, place or diagnostic.message), diagnostic)
 
@@ -101,6 +110,17 @@ class Report:
         severity: str = "error",
     ) -> None:
         self.add(Diagnostic(code, message, span, severity, tuple(related), fix))
+
+    def nearest(self, name: str, known: Iterable[str]) -> str | None:
+        """As the function of this name, for the first names that are asked for; never the name itself."""
+        self._hints += 1
+        others = (k for k in known if k != name)
+        return nearest(name, islice(others, 1000)) if self._hints <= HINTS else None
+
+    def hint(self, name: str, known: Iterable[str]) -> str:
+        """`, did you mean `x`?` or nothing."""
+        near = self.nearest(name, known)
+        return f", did you mean `{near}`?" if near else ""
 
     @property
     def diagnostics(self) -> list[Diagnostic]:

@@ -36,13 +36,13 @@ class Misfit(Exception):
 class Params(BaseModel):
     """The arguments of an operator, in their positional order. Descriptions of the fields are the manual."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Range(BaseModel):
     """`low..high`"""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
     low: float
     high: float
 

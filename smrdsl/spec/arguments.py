@@ -5,103 +5,42 @@ What pydantic refuses is told in the user's terms, at the argument, with the wor
 
 from __future__ import annotations
 
-import types
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
-from smrdsl.core.errors import Fix, Related, Report, did_you_mean
+from smrdsl.core.errors import Fix, Related, Report
 from smrdsl.core.source import Span
-from smrdsl.ops.contract import Family, LabelOf, Operator, Params, Range
-from smrdsl.ops.registry import families
-from smrdsl.spec.evaluate import Evaluator
-from smrdsl.spec.values import POISON, Poison, Value, Word, describe
+from smrdsl.ops.contract import Operator, Params
+from smrdsl.spec.evaluate import Evaluator, is_within
+from smrdsl.spec.slots import Slot, slots
+from smrdsl.spec.values import POISON, Poison, Word, describe
 from smrdsl.syntax import tree
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """What one argument of an operator takes."""
-
-    name: str
-    kinds: frozenset[type]
-    words: tuple[str, ...]
-    label: bool
-    required: bool
-
-    def wanted(self) -> str:
-        """What is allowed, in words."""
-        names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text",
-                 Range: "a range low..high", list: "a list"}  # fmt: skip
-        parts = [n for kind, n in names.items() if kind in self.kinds]
-        if self.words:
-            parts.append(("one of " if len(self.words) > 1 else "") + ", ".join(self.words))
-        if self.label:
-            parts.append("the label of a step")
-        if type(None) in self.kinds:
-            parts.append("none")
-        return " or ".join(parts)
-
-
-def _slot(name: str, annotation: Any, metadata: list[Any], required: bool) -> Slot:
-    kinds: set[type] = set()
-    words: list[str] = []
-    marks = list(metadata)
-
-    def walk(a: Any) -> None:
-        origin = get_origin(a)
-        if origin is Annotated:
-            inner, *more = get_args(a)
-            marks.extend(more)
-            walk(inner)
-        elif origin is Literal:
-            words.extend(get_args(a))
-        elif origin in (Union, types.UnionType):
-            for part in get_args(a):
-                walk(part)
-        else:
-            kinds.add(list if origin in (list, tuple) else a)
-
-    walk(annotation)
-    family = next((m for m in marks if isinstance(m, Family)), None)
-    label = any(isinstance(m, LabelOf) for m in marks)
-    if family:
-        words.extend(families()[family.name])
-    if family or label:
-        kinds.discard(str)
-    return Slot(name, frozenset(kinds), tuple(words), label, required)
-
-
-@cache
-def slots(params: type[Params]) -> dict[str, Slot]:
-    """The arguments of an operator in their positional order."""
-    return {name: _slot(name, f.annotation, f.metadata, f.is_required()) for name, f in params.model_fields.items()}
-
-
 def pair_up(
-    arguments: tuple[tree.Argument, ...], names: list[str], what: str, report: Report, span: Span
+    arguments: tuple[tree.Argument, ...], names: list[str], what: str, report: Report
 ) -> dict[str, tree.Argument] | None:
     """Argument for each name that is given one; None after a mistake."""
     given: dict[str, tree.Argument] = {}
-    failed = False
+    known = set(names)
+    failed = named = False
     for index, argument in enumerate(arguments):
         name, problem = argument.name, None
-        if name is None and any(a.name for a in arguments[:index]):
+        if name is None and named:
             problem = ("E0303", "an argument without a name follows one with a name")
         elif name is None and index >= len(names):
             takes = f"{len(names)} argument{'s' * (len(names) != 1)}" if names else "no arguments"
             problem = ("E0303", f"{what} takes {takes}, this is number {index + 1}")
-        elif name is not None and name not in names:
-            known = f"; it has {', '.join(names)}" if names else "; it has none"
-            hint = did_you_mean(name, names) or known
+        elif name is not None and name not in known:
+            hint = report.hint(name, names) or (f"; it has {', '.join(names)}" if names else "; it has none")
             problem = ("E0301", f"unknown argument `{name}` of {what}{hint}")
         else:
             name = name or names[index]
             if name in given:
                 problem = ("E0303", f"argument `{name}` of {what} is given twice")
+        named = named or argument.name is not None
         if problem:
             failed = True
             report.error(*problem, argument_name_span(argument))
@@ -127,14 +66,12 @@ def operator_params(
     """The checked arguments of an operator with the place of each, None after a mistake."""
     report, table = evaluator.report, slots(op.params)
     written = step.arguments if arguments is None else arguments
-    given = pair_up(written, list(table), f"`{op.name}`", report, step.span)
+    given = pair_up(written, list(table), f"`{op.name}`", report)
     if given is None:
         return None
-    missing = [s.name for s in table.values() if s.required and s.name not in given]
-    if missing:
-        names = " and ".join(f"`{m}` ({table[m].wanted()})" for m in missing)
-        message = f"`{op.name}` needs its argument {names}"
-        report.error("E0302", message, step.callee.span, related=related)
+    problem = missing(op, given)
+    if problem:
+        report.error("E0302", problem, step.callee.span, related=related)
         return None
     values = {n: argument_value(table[n], a.value, evaluator, op.name) for n, a in given.items()}
     if any(isinstance(v, Poison) for v in values.values()):
@@ -143,8 +80,32 @@ def operator_params(
     try:
         return _validated(op, values), places
     except ValidationError as error:
-        _tell(error, op, table, places, values, step.callee.span, report, related)
+        _tell(error.errors(include_url=False), op, places, step.callee.span, report, related)
         return None
+
+
+def missing(op: Operator, given: Collection[str]) -> str | None:
+    """What to say about arguments that an operator needs and that are not given."""
+    needed = [s for s in slots(op.params).values() if s.required and s.name not in given]
+    names = " and ".join(f"`{s.name}` ({s.wanted()})" for s in needed)
+    return f"`{op.name}` needs its argument{'s' * (len(needed) > 1)} {names}" if needed else None
+
+
+def check_literals(op: Operator, given: Mapping[str, tree.Argument], evaluator: Evaluator, callee: Span) -> None:
+    """Tell what is wrong with arguments whose values the text says, whether or not the step is ever expanded."""
+    table = slots(op.params)
+    values = {n: argument_value(table[n], a.value, evaluator, op.name) for n, a in given.items()}
+    values = {n: v for n, v in values.items() if not isinstance(v, Poison)}
+    try:
+        op.params(**values)
+    except ValidationError as error:
+        told = [
+            item
+            for item in error.errors(include_url=False)
+            if item["type"] != "missing" and (item["loc"] or len(values) == len(given))
+        ]
+        places = {n: a.value.span for n, a in given.items()}
+        _tell(told, op, places, callee, evaluator.report, [])
 
 
 _memo: dict[Any, Params] = {}
@@ -161,23 +122,21 @@ def _validated(op: Operator, values: Mapping[str, Any]) -> Params:
 
 
 def argument_value(slot: Slot, e: tree.Expression, evaluator: Evaluator, op: str) -> Any:
-    """The value of an argument; a member of its words is always the member."""
-    if isinstance(e, tree.Name) and (e.id in slot.words or slot.label):
+    """The value of an argument; a member of its words is always the member, and a label needs no other meaning."""
+    if isinstance(e, tree.Name) and e.id in slot.words:
         return e.id
+    if isinstance(e, tree.Name) and slot.label:
+        scope = evaluator.scope.find(e.id)
+        passed_on = scope.names[e.id] if scope else None
+        return passed_on.id if isinstance(passed_on, Word) else e.id
     value = evaluator.value(e)
     if isinstance(value, Word):
-        return _word(slot, value, evaluator, op)
+        return _word(slot, value, e, evaluator, op)
     if isinstance(value, Poison):
         return POISON
     if isinstance(value, float) and int in slot.kinds and float not in slot.kinds:
-        fix = ""
-        if isinstance(e, tree.Binary) and e.operator == "/":
-            fix = "; `/` gives a real, write `//` to divide to a whole number"
-        elif value == int(value):
-            fix = f"; write {int(value)}"
-        message = f"argument `{slot.name}` of `{op}` is a whole number, this is {describe(value)}{fix}"
-        evaluator.report.error("E0304", message, e.span)
-        return POISON
+        message = f"argument `{slot.name}` of `{op}` is a whole number, this is {describe(value)}"
+        return evaluator.fail("E0304", message + to_whole(e, value), e)
     kind = type(value)
     if kind in slot.kinds or (kind is int and float in slot.kinds):
         return value
@@ -185,20 +144,28 @@ def argument_value(slot: Slot, e: tree.Expression, evaluator: Evaluator, op: str
     if isinstance(value, str) and value in slot.words:
         hint = f"; write {value} without quotes"
     message = f"argument `{slot.name}` of `{op}` takes {slot.wanted()}, this is {describe(value)}{hint}"
-    evaluator.report.error("E0304", message, e.span)
-    return POISON
+    return evaluator.fail("E0304", message, e)
 
 
-def _word(slot: Slot, word: Word, evaluator: Evaluator, op: str) -> str | Poison:
+def to_whole(e: tree.Expression, value: float) -> str:
+    """How a real number could be written whole."""
+    if isinstance(e, tree.Binary) and e.operator == "/":
+        return "; `/` gives a real, write `//` to divide to a whole number"
+    return f"; write {int(value)}" if value == int(value) and isinstance(e, tree.Number) else ""
+
+
+def _word(slot: Slot, word: Word, e: tree.Expression, evaluator: Evaluator, op: str) -> str | Poison:
     if word.id in slot.words or slot.label:
         return word.id
     if not slot.words:
-        return evaluator.unknown(word)
-    hint = did_you_mean(word.id, slot.words) or f"; it takes {slot.wanted()}"
+        return evaluator.unknown(word, e, slot.wanted())
+    report, span = evaluator.report, word.span or e.span
+    near = report.nearest(word.id, (*slot.words, *word.known()))
+    hint = f", did you mean `{near}`?" if near else f"; it takes {slot.wanted()}"
     message = f"`{word.id}` is no word for argument `{slot.name}` of `{op}`{hint}"
-    near = did_you_mean(word.id, slot.words)
-    fix = Fix(f"write `{near.split('`')[1]}`", word.span, near.split("`")[1]) if near else None
-    evaluator.report.error("E0306", message, word.span, fix=fix)
+    fix = Fix(f"write `{near}`", span, near) if near else None
+    related = [] if is_within(span, e.span) else [Related(f"argument `{slot.name}` of `{op}`", e.span)]
+    report.error("E0306", message, span, related=related, fix=fix)
     return POISON
 
 
@@ -207,61 +174,28 @@ LIMITS = {"greater_than": "above", "greater_than_equal": "at least", "less_than"
 
 
 def _tell(
-    error: ValidationError,
+    found: list[Any],
     op: Operator,
-    table: Mapping[str, Slot],
     places: Mapping[str, Span],
-    values: Mapping[str, Any],
     whole: Span,
     report: Report,
     related: list[Related],
 ) -> None:
     """Each mistake that pydantic found, in words, at its argument."""
-    for item in error.errors(include_url=False):
+    table = slots(op.params)
+    for item in found:
         name = str(item["loc"][0]) if item["loc"] else ""
-        span, context = places.get(name, whole), item.get("ctx", {})
+        span = places.get(name, whole)
         if item["type"] in LIMITS:
-            (bound,) = context.values()
-            shown = describe(values.get(name, bound))
+            (bound,) = item["ctx"].values()
+            shown = describe(item["input"])
             message = f"argument `{name}` of `{op.name}` must be {LIMITS[item['type']]} {bound:g}, this is {shown}"
             report.error("E0305", message, span, related=related)
         elif item["type"] == "value_error":
-            reason = str(context["error"])
+            reason = str(item["ctx"]["error"])
             code = "E0305" if name else "E0309"
             report.error(code, f"{op.name}: {reason}", span, related=related)
         else:
             wanted = table[name].wanted() if name in table else "something else"
             message = f"argument `{name}` of `{op.name}` takes {wanted}: {item['msg']}"
             report.error("E0304", message, span, related=related)
-
-
-Given = Mapping[str, tuple[tree.Expression, Evaluator]]
-"""What is given for a parameter: an expression, and who evaluates it."""
-
-
-def bind_parameters(
-    parameters: tuple[tree.Parameter, ...],
-    given: Given,
-    what: str,
-    callee: Evaluator,
-    span: Span,
-    overrides: Mapping[str, Value] | None = None,
-) -> None:
-    """Give the parameters of a component or model their values, in the callee's scope.
-
-    What is given is evaluated where it was written; a default in the callee's scope, where earlier parameters are seen.
-    """
-    overrides = overrides or {}
-    for p in parameters:
-        name = p.name.id
-        if name in overrides:
-            value: Value = overrides[name]
-        elif name in given:
-            expression, caller = given[name]
-            value = caller.value(expression)
-        elif p.default is not None:
-            value = callee.value(p.default)
-        else:
-            callee.report.error("E0302", f"{what} needs its argument `{name}`", span)
-            value = POISON
-        callee.scope.names[name] = value

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from smrdsl.core.errors import Report
-from smrdsl.spec.files import Unit
-from smrdsl.spec.names import callees, walk
+from smrdsl.spec.units import Unit
+from smrdsl.spec.walk import callees, walk
 from smrdsl.syntax import tree
 
 Callee = tree.Name | tree.Dotted
@@ -28,7 +28,7 @@ def check_cycles(unit: Unit, report: Report) -> bool:
     for component in unit.own_components():
         found |= _components(component, unit, report, done)
     for model in unit.own_models():
-        found |= _models(model, unit, report)
+        found |= _models(model, unit, report, done)
     return found
 
 
@@ -36,41 +36,48 @@ def _components(start: tree.Component, home: Unit, report: Report, done: set[int
     """Walk the calls in depth, without recursion, since a text may chain components without end."""
     found = False
     stack = [(start, home, iter(component_calls(start.block)))]
-    way = [id(start)]
+    way = {id(start): None}
     while stack:
         component, unit, calls = stack[-1]
         callee = next(calls, None)
         if callee is None:
             done.add(id(component))
             stack.pop()
-            way.pop()
+            way.popitem()
             continue
         target = unit.component(callee)
         if target is None or id(target[0]) in done:
             continue
         if id(target[0]) in way:
-            ring = [c.name.id for c, _, _ in stack[way.index(id(target[0])) :]]
-            names = " -> ".join([*ring, target[0].name.id])
-            report.error("E0207", f"a component cannot use itself: {names}", callee.span)
+            ring = [c.name.id for c, _, _ in stack[list(way).index(id(target[0])) :]]
+            message = f"a component cannot use itself: {_round(ring)}"
+            report.error("E0207", message, callee.span)
             found = True
             continue
         stack.append((*target, iter(component_calls(target[0].block))))
-        way.append(id(target[0]))
+        way[id(target[0])] = None
     return found
 
 
-def _models(start: tree.Model, home: Unit, report: Report) -> bool:
-    seen, model, unit = [start], start, home
-    while model.base is not None:
-        target = unit.model(model.base)
-        if target is None:
-            return False
-        if target[0] in seen:
-            if target[0] is not start:
-                return False  # reported at the model on the ring
-            names = " -> ".join(m.name.id for m in [*seen, start])
-            report.error("E0207", f"a model cannot extend itself: {names}", start.name.span)
-            return True
-        seen.append(target[0])
+def _models(start: tree.Model, unit: Unit, report: Report, done: set[int]) -> bool:
+    """Walk from a model to what it extends, up to one that was walked already."""
+    way: dict[int, tree.Model] = {}
+    target: tuple[tree.Model, Unit] | None = (start, unit)
+    while target is not None and id(target[0]) not in done:
         model, unit = target
-    return False
+        if id(model) in way:
+            ring = list(way.values())[list(way).index(id(model)) :]
+            message = f"a model cannot extend itself: {_round([m.name.id for m in ring])}"
+            report.error("E0207", message, model.name.span)
+            break
+        way[id(model)] = model
+        target = unit.model(model.base) if model.base is not None else None
+    cyclic = target is not None and id(target[0]) in way
+    done.update(way)
+    return cyclic
+
+
+def _round(ring: list[str]) -> str:
+    """The names on a ring, the middle left out where there are many."""
+    way = [*ring, ring[0]]
+    return " -> ".join(way if len(way) <= 12 else [*way[:6], "...", *way[-5:]])

@@ -1,26 +1,23 @@
-"""Edits: `place`, `replace`, `remove` and `execute`, applied to the wiring in their order.
-
-A target is a node or a region. What a condition or an argument sees, in this order: the indices of enclosing repeats,
-the arguments of the target, the model's parameters and lets; and `width` at that place.
-"""
+"""Edits: `place`, `replace`, `remove` and `execute`, applied in their order, each to all that it selects."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from smrdsl.core.errors import Report, did_you_mean
+from smrdsl.core.errors import Related, Report
 from smrdsl.core.source import Span
 from smrdsl.ops.contract import Operator
-from smrdsl.ops.registry import families
-from smrdsl.spec.arguments import operator_params, slots
-from smrdsl.spec.evaluate import Evaluator
-from smrdsl.spec.files import Unit
-from smrdsl.spec.values import Scope, Stream, Value, Word
-from smrdsl.spec.wiring import Node, Region, Wiring
+from smrdsl.spec.arguments import operator_params
+from smrdsl.spec.expand import label_taken
+from smrdsl.spec.limits import Budget
+from smrdsl.spec.select import Selection
+from smrdsl.spec.splice import Splice, entries, leaving
+from smrdsl.spec.ties import cut_tie
+from smrdsl.spec.units import Unit
+from smrdsl.spec.values import Scope, Stream
+from smrdsl.spec.walk import COMBINATORS
+from smrdsl.spec.wiring import Node, Region, Target, Wiring
 from smrdsl.syntax import tree
-
-Target = Node | Region
 
 
 @dataclass(slots=True)
@@ -32,237 +29,195 @@ class Editor:
     ops: dict[str, Operator]
     unit: Unit
     scope: Scope
-    dirty: dict[str, None] = field(default_factory=dict)
+    budget: Budget
+    splice: Splice
 
     def apply(self, edit: tree.Edit) -> None:
         """Apply one edit to all that it selects, then infer the types that it changed."""
-        targets = self.select(edit)
+        selection = Selection(self.wiring, self.report, self.unit, self.scope, self.budget, edit)
+        targets = selection.targets()
+        if isinstance(edit, tree.Place | tree.Replace) and not self._brings_operator(edit.step):
+            return
+        if self._cuts_tie(edit, targets):
+            return
         for target in targets:
             if not self._alive(target):
                 continue  # went with another target that it was part of
+            self.budget.spend(1, edit.span)
             match edit:
                 case tree.Place(side="before"):
-                    self._before(edit.step, target)
+                    self._before(edit.step, target, selection)
                 case tree.Place():
-                    self._after(edit.step, target)
+                    self._after(edit.step, target, selection)
                 case tree.Replace():
-                    self._replace(edit.step, target)
+                    self._replace(edit.step, target, selection)
                 case tree.Remove():
                     self._remove(target, edit.selector.span)
                 case tree.Execute():
                     self._execute(edit, target)
-        self.wiring.settle(list(self.dirty))
-        self.dirty.clear()
+        self.budget.spend(self.splice.settle() // 4, edit.span)
 
     def _alive(self, target: Target) -> bool:
         if isinstance(target, Region):
             return bool(target.members)
         return self.wiring.nodes.get(target.key) is target
 
-    # --- selecting
+    def _refuse(self, message: str, span: Span, *related: Related) -> None:
+        self.report.error("E0503", message, span, related=related)
 
-    def select(self, edit: tree.Edit) -> list[Target]:
-        """What an edit is about; an error where the selector matches nothing, a warning where the condition does."""
-        name, nodes = edit.selector.name, self.wiring.nodes
-        family = families().get(name, ())
-        found: list[Target] = [r for r in self.wiring.regions if name in r.names and r.members]
-        found += [n for n in nodes.values() if name in (n.op.name, n.label) or n.op.name in family]
-        if not found and self.wiring.complete:
-            hint = did_you_mean(name, self._selectable())
-            message = f"`{name}` selects nothing in this model{hint}"
-            self.report.error("E0501", message, edit.selector.span)
-        if edit.condition is None or not found:
-            return found
-        chosen = [t for t in found if self._holds(edit.condition, t, found)]
-        if not chosen and not self.report.failed:
-            message = f"`where` leaves nothing of the {len(found)} that `{name}` selects"
-            self.report.error("E0502", message, edit.condition.span, severity="warning")
-        return chosen
+    # --- what an edit brings
 
-    def _selectable(self) -> list[str]:
-        names = {n.op.name for n in self.wiring.nodes.values() if not n.op.structural}
-        names |= {n.label for n in self.wiring.nodes.values() if n.label}
-        names |= {name for r in self.wiring.regions for name in r.names}
-        return sorted(names | {f for f, members in families().items() if names & set(members)})
-
-    def _holds(self, condition: tree.Expression, target: Target, all_found: list[Target]) -> bool:
-        seen = own_names(target)
-        asked = names_in(condition)
-        for name in asked - set(seen):
-            if self.scope.find(name) is None and any(name in own_names(t) for t in all_found):
-                return False  # some of the selected have this name, this one lacks it
-        stream = self._entering(target)
-        evaluator = Evaluator(Scope(self.scope, seen), self.report, self.unit, stream)
-        return evaluator.truth(condition) is True
-
-    def _entering(self, target: Target) -> Stream | None:
-        key = target.entry if isinstance(target, Region) else next(iter(target.inputs), "")
-        return self._stream(key)
-
-    def _stream(self, key: str) -> Stream | None:
-        node = self.wiring.nodes.get(key)
-        return Stream(key, node.type) if node else None
-
-    # --- changing
+    def _brings_operator(self, step: tree.Step) -> bool:
+        """Whether it is one operator over streams; what is none is reported."""
+        name, reason = step.callee.spelled, ""
+        op = self.ops.get(name)
+        if self.unit.component(step.callee) is not None:
+            reason = "a component"
+        elif op is not None and op.structural:
+            reason = "a construct of the language"
+        elif op is not None and not op.streams:
+            reason = "an input"
+        if reason:
+            self._refuse(f"an edit brings one operator, and `{name}` is {reason}", step.callee.span)
+        return op is not None and not reason
 
     def _make(
-        self, step: tree.Step, target: Target, inputs: list[str], path: tuple[str, ...] | None = None
+        self, step: tree.Step, target: Target, inputs: list[str], selection: Selection, kept: str | None = None
     ) -> Node | None:
-        """A node for `step` at the target, not yet in the wiring; None after a mistake."""
+        """A node for `step` at the target, not yet in the wiring, labelled as it says or as was `kept`."""
         name = step.callee.spelled
-        op = self.ops.get(name)
-        if self.unit.component(step.callee) is not None or (op and (op.structural or not op.streams)):
-            self._refuse(f"an edit brings one operator over a stream, `{name}` is none", step.callee.span)
-            return None
-        if op is None:
-            return None  # names.py reported it
+        op = self.ops[name]
         if len(op.streams) != len(inputs):
-            message = f"`{name}` reads {len(op.streams)} streams, and there are {len(inputs)} here"
-            self._refuse(message, step.span)
+            reads = f"{len(op.streams)} stream{'s' * (len(op.streams) != 1)}"
+            self._refuse(f"`{name}` reads {reads}, and here it would have {len(inputs)}", step.span)
             return None
-        place, stream = target.place, self._stream(inputs[0])
-        scope = Scope(self.scope, own_names(target))
-        evaluator = Evaluator(scope, self.report, self.unit, stream)
-        bound = operator_params(op, step, evaluator, place.related())
-        if bound is None:
+        source = self.wiring.nodes[inputs[0]]
+        evaluator = selection.for_arguments(step, target, Stream(source.key, source.type))
+        bound = evaluator and operator_params(op, step, evaluator, target.place.related())
+        if not bound:
+            self.wiring.complete = False
             return None
-        path = path or self.wiring.name(place.prefix, step.label.id if step.label else name)
-        label = step.label.id if step.label else None
-        return Node(".".join(path), op, bound[0], inputs, step.span, place, label, bound[1])
+        label = step.label.id if step.label else kept
+        path = target.path if label and label == kept else self._path(step, target)
+        return Node(".".join(path), op, bound[0], inputs, step.span, target.place, label, bound[1])
 
-    def _before(self, step: tree.Step, target: Target) -> None:
-        source = self._entering(target)
+    def _path(self, step: tree.Step, target: Target) -> tuple[str, ...]:
+        prefix, paths = target.place.prefix, self.wiring.paths
+        if step.label is None:
+            return paths.name(prefix, step.callee.spelled, step.callee.span)
+        path, taken = paths.label(prefix, step.label.id, step.label.span)
+        if taken is not None:
+            message, related = label_taken(step.label, taken, target.place)
+            self.report.error("E0204", message, step.label.span, related=related)
+        return path
+
+    # --- place
+
+    def _before(self, step: tree.Step, target: Target, selection: Selection) -> None:
+        source = selection.entering(target)
         if source is None:
             self._refuse("nothing can stand before an input", step.span)
-            return
-        node = self._make(step, target, [source.key])
-        if node is None:
-            return
-        self.wiring.add(node)
-        readers = list(target.members) if isinstance(target, Region) else [target.key]
-        for reader in readers:
-            if source.key in self.wiring.nodes[reader].inputs:
-                self.wiring.rewire(reader, source.key, node.key, first_only=isinstance(target, Node))
-                self.dirty.update({} if node.type == source.type else {reader: None})
-        if isinstance(target, Region):
-            target.entry = node.key
+        elif isinstance(target, Node) or self._has_start(target, selection.edit.selector.span):
+            node = self._make(step, target, [source.key], selection)
+            if node is not None:
+                self.splice.before(target, node)
 
-    def _after(self, step: tree.Step, target: Target) -> None:
-        node = self._make(step, target, [leaving(target)])
-        if node is not None:
-            self.wiring.add(node)
-            self._redirect(target, node.key)
+    def _after(self, step: tree.Step, target: Target, selection: Selection) -> None:
+        if self._has_end(target, selection.edit.selector.span):
+            node = self._make(step, target, [leaving(target)], selection)
+            if node is not None:
+                self.splice.after(target, node)
 
-    def _replace(self, step: tree.Step, target: Target) -> None:
+    def _has_start(self, region: Region, span: Span) -> bool:
+        """Whether what enters a region is read in it, and not handed on as it is."""
+        if region.leaving == region.entering:
+            return self._has_end(region, span)
+        read = bool(entries(self.wiring, region))
+        if not read and self.wiring.complete:
+            self._refuse(f"nothing in `{'.'.join(region.path)}` reads the stream that enters it", span)
+        return read
+
+    def _has_end(self, target: Target, span: Span) -> bool:
+        """Whether what leaves a target is made in it, so that its readers are known."""
+        if isinstance(target, Node) or target.leaving in target.members:
+            return True
+        if self.wiring.complete:
+            what = f"`{'.'.join(target.path)}` hands on a stream that is not made in it"
+            self._refuse(f"{what}, so what reads it there cannot be told", span)
+        return False
+
+    # --- replace and remove
+
+    def _replace(self, step: tree.Step, target: Target, selection: Selection) -> None:
+        span = selection.edit.selector.span
         if isinstance(target, Node) and (not target.inputs or target.op.structural):
-            self._refuse(f"`{target.op.name}` cannot be replaced by an edit", step.span)
+            reason = (_stays(target) or "").replace("removed", "replaced")
+            self._refuse(f"`{target.op.name}` {reason}", span)
             return
-        inputs = [target.entry] if isinstance(target, Region) else list(target.inputs)
-        label = _label(target)
-        node = self._make(step, target, inputs, target.path if label and not step.label else None)
-        if node is None:
-            return
-        node.label = node.label or label
-        if node.key in self.wiring.nodes:
-            self.wiring.swap(node)
-            self.dirty.update(self.wiring.readers[node.key])
-            return
-        self.wiring.add(node)
-        self._redirect(target, node.key)
-        self._drop(target)
+        inputs = [target.entering] if isinstance(target, Region) else list(target.inputs)
+        if inputs[0] not in self.wiring.nodes:
+            self._refuse("a model's input cannot be replaced", span)
+        elif self._has_end(target, span):
+            node = self._make(step, target, inputs, selection, target.label)
+            if node is not None:
+                node.taps = target.taps if isinstance(target, Node) else {}
+                self.splice.instead(target, node)
 
     def _remove(self, target: Target, span: Span) -> None:
-        if isinstance(target, Node) and (len(target.inputs) != 1 or target.op.structural):
-            what = "an input" if not target.inputs else "an operator over several streams"
-            what = "a part of a construct" if len(target.inputs) == 1 else what
-            self._refuse(f"`{target.op.name}` is {what} and cannot be removed", span)
+        if isinstance(target, Node) and (reason := _stays(target)):
+            self._refuse(f"`{target.op.name}` {reason}", span)
             return
-        entry = target.entry if isinstance(target, Region) else target.inputs[0]
+        entry = target.entering if isinstance(target, Region) else target.inputs[0]
         if entry not in self.wiring.nodes:
             self._refuse("a model's input cannot be removed", span)
-            return
-        self._redirect(target, entry)
-        self._drop(target)
+        elif leaving(target) == entry or self._has_end(target, span):
+            self.splice.remove(target, entry)
 
-    def _redirect(self, target: Target, new: str) -> None:
-        """Let all that read the target from outside read `new`; regions and the model end or begin there."""
-        old, around = leaving(target), target.place.regions
-        before, after = self.wiring.nodes[old].type, self.wiring.nodes[new].type
-        for reader in [r for r in self.wiring.readers[old] if r != new]:
-            if isinstance(target, Node) or target not in self.wiring.nodes[reader].place.regions:
-                self.wiring.rewire(reader, old, new)
-                self.dirty.update({} if before == after else {reader: None})
-        for region in self.wiring.regions:
-            if region.exit == old and region in around:
-                region.exit = new
-            if region.entry == old and region not in around and region is not target:
-                region.entry = new
-        if self.wiring.output == old:
-            self.wiring.output = new
+    def _cuts_tie(self, edit: tree.Edit, targets: list[Target]) -> bool:
+        """Whether an edit takes away a step whose weight one that stays shares; if so it is reported."""
+        if not isinstance(edit, tree.Remove | tree.Replace):
+            return False
+        label = edit.step.label if isinstance(edit, tree.Replace) else None
+        gone: dict[str, None] = {}
+        for target in targets:
+            if isinstance(target, Region):
+                gone.update(target.members)
+            elif isinstance(edit, tree.Remove) or (label and label.id != target.label):
+                gone[target.key] = None
+        self.budget.spend(len(self.wiring.nodes) // 16 if gone else 0, edit.span)
+        cut = cut_tie(self.wiring.nodes, gone)
+        if cut is not None:
+            reader, owner = cut
+            what = f"`{owner.label}` cannot be removed: a step shares its weight"
+            self._refuse(what, edit.selector.span, Related("shares it", reader.span))
+        return cut is not None
 
-    def _drop(self, target: Target) -> None:
-        gone = list(target.members) if isinstance(target, Region) else [target.key]
-        self.wiring.drop(gone)
-        for key in gone:
-            self.dirty.pop(key, None)
+    # --- execute
 
     def _execute(self, edit: tree.Execute, target: Target) -> None:
         name, span = edit.strategy.id, edit.strategy.span
-        nodes = [target] if isinstance(target, Node) else [
-            self.wiring.nodes[k] for k in list(target.members)]  # fmt: skip
+        nodes = [target] if isinstance(target, Node) else [self.wiring.nodes[k] for k in target.members]
         able = [n for n in nodes if n.op.strategies]
         if not able:
-            message = f"`{edit.selector.name}` has one way to be executed, so there is nothing to choose"
+            what = target.op.name if isinstance(target, Node) else edit.selector.name
+            message = f"`{what}` has one way to be executed, so there is nothing to choose"
             self.report.error("E0801", message, edit.selector.span)
         for node in able:
-            if name in (*node.op.strategies, "auto"):
-                node.strategy = name
+            known = (*node.op.strategies, "auto")
+            if name in known:
+                node.strategy, node.asked = name, span
             else:
-                known = ", ".join((*node.op.strategies, "auto"))
-                hint = did_you_mean(name, (*node.op.strategies, "auto"))
-                message = f"`{node.op.name}` cannot be executed as `{name}`; it has {known}{hint}"
+                hint = self.report.hint(name, known)
+                message = f"`{node.op.name}` cannot be executed as `{name}`; it has {', '.join(known)}{hint}"
                 self.report.error("E0801", message, span)
 
-    def _refuse(self, message: str, span: Span) -> None:
-        self.report.error("E0503", message, span)
 
-
-def leaving(target: Target) -> str:
-    """The key of the stream that leaves a target."""
-    return target.exit if isinstance(target, Region) else target.key
-
-
-def own_names(target: Target) -> dict[str, Value]:
-    """What conditions and arguments see of a target: its arguments, hidden by the indices around it."""
-    if isinstance(target, Region):
-        return {**target.arguments, **target.place.indices}
-    table = slots(type(target.params))
-    values: dict[str, Any] = {}
-    for name, value in target.params:
-        words = table[name].words or table[name].label
-        values[name] = Word(value, target.span) if words and isinstance(value, str) else value
-    return {**values, **target.place.indices}
-
-
-def _label(target: Target) -> str | None:
-    if isinstance(target, Node):
-        return target.label
-    return target.path[-1] if target.labelled else None
-
-
-def names_in(e: tree.Expression) -> set[str]:
-    """The bare names of an expression."""
-    match e:
-        case tree.Name():
-            return {e.id}
-        case tree.Unary():
-            return names_in(e.operand)
-        case tree.Binary():
-            return names_in(e.left) | names_in(e.right)
-        case tree.Range():
-            return names_in(e.low) | names_in(e.high)
-        case tree.Listing():
-            return set().union(*map(names_in, e.items))
-        case tree.Call():
-            return set().union(*(names_in(a.value) for a in e.arguments))
-    return set()
+def _stays(node: Node) -> str | None:
+    """Why a step cannot be removed."""
+    if not node.inputs:
+        return "is an input and cannot be removed"
+    if node.op.name in COMBINATORS:
+        return "joins what its block leaves and cannot be removed alone; give it a label, which selects all of it"
+    if node.op.structural:
+        return "is a part of a flow and cannot be removed"
+    return "is an operator over several streams and cannot be removed" if len(node.inputs) != 1 else None

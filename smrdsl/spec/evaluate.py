@@ -1,57 +1,37 @@
-"""Expressions on numbers, words and ranges: exact, bounded, and without side effects.
+"""Evaluates expressions on numbers, words and ranges; `arithmetic` computes.
 
-Whole and real numbers are distinct: `/` gives a real, `//`, `ceil` and `floor` a whole. Whole numbers beyond 2**63 and
-reals that overflow are refused, a power before it is computed, so that no text can make the checker slow.
+A word is a bare name that nothing in scope defines. Where it cannot stand it is told at the place where it was written,
+which may be far from the place where something else is needed.
 """
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from smrdsl.core.errors import Report, did_you_mean
+from smrdsl.core.errors import Related, Report
+from smrdsl.core.source import Span
 from smrdsl.ops.contract import Range
+from smrdsl.spec.arithmetic import FUNCTIONS, ORDER, apply, compute
+from smrdsl.spec.limits import Budget
 from smrdsl.spec.values import POISON, Poison, Scope, Stream, Value, Word, describe
+from smrdsl.spec.wiring import used_here
 from smrdsl.syntax import tree
 
 if TYPE_CHECKING:
-    from smrdsl.spec.files import Unit
-
-LARGEST = 2**63 - 1
-FUNCTIONS: dict[str, Callable[..., int | float]] = {
-    "min": min,
-    "max": max,
-    "ceil": math.ceil,
-    "floor": math.floor,
-    "log2": math.log2,
-}
-ARITHMETIC: dict[str, Callable[[float, float], float]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "//": operator.floordiv,
-    "%": operator.mod,
-}
-ORDER: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+    from smrdsl.spec.units import Unit
 
 
 @dataclass(slots=True)
 class Evaluator:
-    """Evaluates expressions in a scope; `it` is the stream there, for `width`."""
+    """Evaluates expressions in a scope. `it` is the stream there, for `width`; `uses` are the places of use."""
 
     scope: Scope
     report: Report
     unit: Unit
     it: Stream | None = None
+    uses: tuple[Span, ...] = ()
+    budget: Budget | None = None
 
     def value(self, e: tree.Expression) -> Value:
         """The value of an expression, POISON after a mistake."""
@@ -63,8 +43,7 @@ class Evaluator:
             case tree.Dotted():
                 return self._dotted(e)
             case tree.Listing():
-                items = [self.value(i) for i in e.items]
-                return POISON if any(isinstance(i, Poison) for i in items) else items
+                return self._list(e)
             case tree.Range():
                 return self._range(e)
             case tree.Unary():
@@ -74,7 +53,7 @@ class Evaluator:
             case tree.Call():
                 return self._call(e)
             case tree.It() | tree.Pipe():
-                return self._fail("E0304", "a stream cannot stand here, a number or word is needed", e)
+                return self.fail("E0304", "this is a stream, and a number or word is needed here", e)
         raise AssertionError(e)
 
     def truth(self, e: tree.Expression) -> bool | Poison:
@@ -83,8 +62,8 @@ class Evaluator:
         if isinstance(value, bool | Poison):
             return value
         if isinstance(value, Word):
-            return self.unknown(value)
-        return self._fail("E0304", f"a condition is true or false, this is {describe(value)}", e)
+            return self.unknown(value, e, "a condition")
+        return self.fail("E0304", f"a condition is true or false, this is {describe(value)}", e)
 
     def number(self, e: tree.Expression) -> int | float | Poison:
         """The value of an expression that must be a number."""
@@ -92,34 +71,48 @@ class Evaluator:
         if isinstance(value, Poison) or is_number(value):
             return value  # type: ignore[return-value]
         if isinstance(value, Word):
-            return self.unknown(value)
-        return self._fail("E0304", f"a number is needed here, this is {describe(value)}", e)
+            return self.unknown(value, e, "a number")
+        return self.fail("E0304", f"a number is needed here, this is {describe(value)}", e)
 
-    def unknown(self, word: Word) -> Poison:
-        """Report a word that stands where none is allowed, at the place where it was written."""
-        hint = did_you_mean(word.id, word.known)
-        self.report.error("E0201", f"unknown name `{word.id}`{hint}", word.span)
+    def unknown(self, word: Word, e: tree.Expression, needed: str) -> Poison:
+        """Report a word that stands where something else is needed, at the place where it was written."""
+        if word.span is None:
+            return self.fail("E0304", f"{needed} is needed here, this is the word `{word.id}`", e)
+        hint = self.report.hint(word.id, word.known())
+        related = [] if is_within(word.span, e.span) else [Related(f"{needed} is needed here", e.span)]
+        if hint or not self.unit.lacks_names:
+            self.report.error("E0201", f"unknown name `{word.id}`{hint}", word.span, related=related)
         return POISON
 
-    def _fail(self, code: str, message: str, e: tree.Node) -> Poison:
-        self.report.error(code, message, e.span)
+    def fail(self, code: str, message: str, e: tree.Node) -> Poison:
+        """Report a mistake in an expression."""
+        self.report.error(code, message, e.span, related=used_here(self.uses))
         return POISON
+
+    def _spend(self, turns: int, e: tree.Node) -> None:
+        if self.budget:
+            self.budget.spend(turns, e.span)
 
     def _name(self, e: tree.Name) -> Value:
         scope = self.scope.find(e.id)
         if scope is not None:
-            return scope.names[e.id]
+            value = scope.names[e.id]
+            if isinstance(value, Stream):
+                return self.fail("E0304", f"`{e.id}` is a stream, and a number or word is needed here", e)
+            return value
         if e.id == "width":
             return self._width(self.it, e)
-        return Word(e.id, e.span, (*self.scope.all_names(), "width"))
+        if e.id in self.unit.aliases:
+            return self.fail("E0201", imported_file(e.id), e)
+        return Word(e.id, e.span, self.scope)
 
     def _width(self, stream: Stream | None, e: tree.Node) -> int | Poison:
         if stream is None:
-            return self._fail("E0201", "`width` is the width of the stream, and there is none here yet", e)
+            return self.fail("E0201", "`width` is the width of the stream, and there is none here yet", e)
         if stream.type is None:
             return POISON
         if stream.type.kind == "index":
-            return self._fail("E0401", "tokens have no width; put `embed(...)` first", e)
+            return self.fail("E0401", "tokens have no width; put `embed(...)` first", e)
         return stream.type.width
 
     def _dotted(self, e: tree.Dotted) -> Value:
@@ -130,22 +123,26 @@ class Evaluator:
         if isinstance(value, Stream):
             if e.attribute == "width":
                 return self._width(value, e)
-            return self._fail("E0201", f"a stream has `width` only, not `{e.attribute}`", e)
-        library = self.unit.aliases.get(e.base)
-        if library is None or scope is not None:
-            hint = did_you_mean(e.base, (*self.scope.all_names(), *self.unit.aliases))
-            return self._fail("E0201", f"`{e.base}` is no tap and no imported file{hint}", e)
-        if e.attribute.startswith("_") or e.attribute not in library.lets.names:
-            hint = did_you_mean(e.attribute, library.lets.names)
-            return self._fail("E0201", f"`{e.base}` has no public let `{e.attribute}`{hint}", e)
-        return library.lets.names[e.attribute]
+            return self.fail("E0201", f"a stream has `width` only, not `{e.attribute}`", e)
+        if scope is not None:
+            return self.fail("E0201", f"`{e.base}` is {describe(value)} here, and has no `{e.attribute}`", e)
+        problem = self.unit.no_let(e, self.report)
+        return self.fail(*problem, e) if problem else self.unit.aliases[e.base].lets.names[e.attribute]
+
+    def _list(self, e: tree.Listing) -> list[Value] | Poison:
+        self._spend(len(e.items), e)
+        items = [self.value(i) for i in e.items]
+        for item, value in zip(e.items, items, strict=True):
+            if isinstance(value, Word):
+                return self.unknown(value, item, "a number")
+        return POISON if any(isinstance(i, Poison) for i in items) else items
 
     def _range(self, e: tree.Range) -> Range | Poison:
         low, high = self.number(e.low), self.number(e.high)
         if isinstance(low, Poison) or isinstance(high, Poison):
             return POISON
         if low > high:
-            return self._fail("E0305", f"the range runs backwards: {low:g} is above {high:g}", e)
+            return self.fail("E0305", f"the range runs backwards: {low:g} is above {high:g}", e)
         return Range(low=float(low), high=float(high))
 
     def _unary(self, e: tree.Unary) -> Value:
@@ -157,83 +154,85 @@ class Evaluator:
 
     def _binary(self, e: tree.Binary) -> Value:
         if e.operator in ("and", "or"):
-            left, right = self.truth(e.left), self.truth(e.right)
-            if isinstance(left, Poison) or isinstance(right, Poison):
-                return POISON
-            return left and right if e.operator == "and" else left or right
+            left = self.truth(e.left)
+            decided = isinstance(left, Poison) or left is (e.operator == "or")
+            return left if decided else self.truth(e.right)
         if e.operator in ("==", "!="):
-            return self._equal(e)
+            equal = self._equal(e)
+            return equal if isinstance(equal, Poison) else equal is (e.operator == "==")
         left, right = self.number(e.left), self.number(e.right)
         if isinstance(left, Poison) or isinstance(right, Poison):
             return POISON
         if e.operator in ORDER:
             return ORDER[e.operator](left, right)
-        return self._arithmetic(e, left, right)
+        return self._result(compute(e.operator, left, right), e)
+
+    def _result(self, result: int | float | str, e: tree.Node) -> Value:
+        return self.fail("E0307", result, e) if isinstance(result, str) else result
 
     def _equal(self, e: tree.Binary) -> bool | Poison:
+        """Words equal words, numbers numbers; `none` may be asked for everywhere."""
         left, right = self.value(e.left), self.value(e.right)
         if isinstance(left, Poison) or isinstance(right, Poison):
             return POISON
-        for value, other in ((left, right), (right, left)):
-            if isinstance(value, Word) and not isinstance(other, Word):
-                if e.span.start <= value.span.start < e.span.end:
-                    return self.unknown(value)  # written here: more likely a misspelt name than a word
-                message = f"the word `{value.id}` compares with words only, not with {describe(other)}"
-                return self._fail("E0307", message, e)
+        if isinstance(left, Word) or isinstance(right, Word):
+            return self._equal_words(left, right, e)
         if kind(left) != kind(right) and left is not None and right is not None:
             message = f"cannot compare {describe(left)} with {describe(right)}"
-            return self._fail("E0307", message, e)
-        return (left == right) is (e.operator == "==")
+            return self.fail("E0307", message, e)
+        return left == right
 
-    def _arithmetic(self, e: tree.Binary, left: float, right: float) -> Value:
-        if e.operator in ("/", "//", "%") and right == 0:
-            return self._fail("E0307", f"division by zero: {left:g} {e.operator} 0", e)
-        try:
-            if e.operator == "**":
-                result = self._power(left, right)
-            else:
-                result = ARITHMETIC[e.operator](left, right)
-        except OverflowError:
-            result = math.inf
-        if isinstance(result, complex):
-            return self._fail("E0307", "a root of a negative number is not real", e)
-        return self._bounded(result, e)
+    def _equal_words(self, left: Value, right: Value, e: tree.Binary) -> bool | Poison:
+        if isinstance(left, Word) and isinstance(right, Word):
+            return left == right
+        word, other, beside = (left, right, e.right) if isinstance(left, Word) else (right, left, e.left)
+        assert isinstance(word, Word)
+        written_here = word.span is not None and is_within(word.span, e.span)
+        if other is None and not (written_here and isinstance(beside, tree.Constant)):
+            return False  # an argument that takes words or none
+        return self._odd_word(word, other, e, written_here)
 
-    def _power(self, base: float, exponent: float) -> float:
-        """base ** exponent, refused before it is computed where the whole result would not fit."""
-        if isinstance(base, int) and isinstance(exponent, int) and exponent >= 0:
-            too_large = abs(base) > 1 and exponent * math.log2(abs(base)) > 63.01
-            return math.inf if too_large else base**exponent
-        if base == 0 and exponent < 0:
-            return math.inf
-        return float(base) ** exponent
-
-    def _bounded(self, result: float, e: tree.Node) -> Value:
-        if isinstance(result, int):
-            if abs(result) <= LARGEST:
-                return result
-        elif math.isfinite(result):
-            return result
-        return self._fail("E0307", "the result is too large (beyond 2**63 or not finite)", e)
+    def _odd_word(self, word: Word, other: Value, e: tree.Binary, written_here: bool) -> Poison:
+        """A word beside something that is none: a misspelt name where it was written here."""
+        reason = f"compares with words only, not with {describe(other)}"
+        if not written_here:
+            return self.fail("E0307", f"the word `{word.id}` {reason}", e)
+        assert word.span is not None
+        hint = self.report.hint(word.id, word.known()) or f"; as a word it {reason}"
+        self.report.error("E0201", f"unknown name `{word.id}`{hint}", word.span, related=used_here(self.uses))
+        return POISON
 
     def _call(self, e: tree.Call) -> Value:
         name = e.callee.spelled
-        function = FUNCTIONS.get(name)
-        if function is None:
-            hint = did_you_mean(name, FUNCTIONS)
-            message = f"`{name}` is no function; there are {', '.join(FUNCTIONS)}{hint}"
-            return self._fail("E0202", message, e.callee)
-        values = [self.number(a.value) for a in e.arguments]
-        if any(isinstance(v, Poison) for v in values):
-            return POISON
-        wanted = "two or more" if name in ("min", "max") else "one"
-        if len(values) < 2 if wanted != "one" else len(values) != 1:
-            return self._fail("E0303", f"`{name}` takes {wanted} numbers, {len(values)} given", e)
+        if name not in FUNCTIONS:
+            return self.fail("E0202", no_function(name, self.report), e.callee)
         if any(a.name for a in e.arguments):
-            return self._fail("E0301", f"the arguments of `{name}` have no names", e)
-        if name == "log2" and values[0] <= 0:  # type: ignore[operator]
-            return self._fail("E0307", f"log2 of {values[0]}: it must be above zero", e)
-        return self._bounded(function(*values), e)
+            return self.fail("E0301", f"the arguments of `{name}` have no names", e)
+        self._spend(len(e.arguments), e)
+        numbers: list[int | float] = []
+        for value in [self.number(a.value) for a in e.arguments]:
+            if isinstance(value, Poison):
+                return POISON
+            numbers.append(value)
+        if len(numbers) < 2 if name in ("min", "max") else len(numbers) != 1:
+            wanted = "two or more numbers" if name in ("min", "max") else "one number"
+            return self.fail("E0303", f"`{name}` takes {wanted}, {len(numbers)} given", e)
+        return self._result(apply(name, numbers), e)
+
+
+def no_function(name: str, report: Report) -> str:
+    """What is wrong with a call in an expression."""
+    return f"`{name}` is no function; there are {', '.join(FUNCTIONS)}{report.hint(name, FUNCTIONS)}"
+
+
+def imported_file(alias: str) -> str:
+    """What is wrong with the prefix of an import where a value is needed."""
+    return f"`{alias}` is an imported file; write `{alias}.NAME` for a `let` in it"
+
+
+def is_within(part: Span, whole: Span) -> bool:
+    """Whether a part of a text lies in another."""
+    return part.source is whole.source and whole.start <= part.start and part.end <= whole.end
 
 
 def is_number(value: Value) -> bool:

@@ -1,13 +1,17 @@
-"""Flows: `it`, taps, `flow |> op(...)`, operators over streams, and arithmetic on streams and numbers."""
+"""Flows: `it`, taps, `flow |> op(...)`, operators over streams, and arithmetic on streams and numbers, made to nodes.
+
+What can be seen in the text alone, names and callees, `streams` has checked.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from smrdsl.core.errors import Fix, did_you_mean
-from smrdsl.spec.evaluate import FUNCTIONS, is_number
-from smrdsl.spec.files import Unit
+from smrdsl.spec.arithmetic import FUNCTIONS
+from smrdsl.spec.evaluate import is_number
+from smrdsl.spec.units import Unit
 from smrdsl.spec.values import LOST, Poison, Scope, Stream, describe
 from smrdsl.spec.wiring import Place
 from smrdsl.syntax import tree
@@ -34,12 +38,16 @@ class Flows:
         if isinstance(operand, Stream):
             return operand
         if operand is None:
-            return LOST
+            return self.expander.lost()
         return self._fail(f"a flow gives a stream, this is {describe(operand)}", e)
 
-    def _fail(self, message: str, e: tree.Node, fix: Fix | None = None) -> Stream:
-        self.expander.report.error("E0208", message, e.span, fix=fix)
+    def _fail(self, message: str, e: tree.Node, code: str = "E0208") -> Stream:
+        self.expander.report.error(code, message, e.span, related=self.place.related())
         return self.expander.lost()
+
+    def _number(self, e: tree.Expression) -> int | float | None:
+        value = self.expander.evaluator(self.scope, self.place, self.it, self.unit).number(e)
+        return None if isinstance(value, Poison) else value
 
     def _operand(self, e: tree.Expression) -> Stream | int | float | None:
         """A stream or a number; None after a mistake with a number."""
@@ -50,124 +58,93 @@ class Flows:
                 return self._name(e)
             case tree.Pipe():
                 return self._pipe(e)
-            case tree.Call() if not self._is_function(e):
+            case tree.Call() if e.callee.spelled not in FUNCTIONS:
                 return self._call(e)
             case tree.Unary(operator="-"):
                 return self._negate(e)
             case tree.Binary() if e.operator in ("+", "-", "*", "/"):
                 return self._arithmetic(e)
-        value = self.expander.evaluator(self.scope, self.unit, self.it).number(e)
-        return None if isinstance(value, Poison) else value
-
-    def _is_function(self, e: tree.Call) -> bool:
-        return isinstance(e.callee, tree.Name) and e.callee.id in FUNCTIONS
+        return self._number(e)
 
     def _name(self, e: tree.Name) -> Stream | int | float | None:
         scope = self.scope.find(e.id)
         value = scope.names[e.id] if scope else None
         if isinstance(value, Stream):
-            if value.mirrors != self.place.mirrors and value.key:
-                message = f"the tap `{e.id}` was set outside of `bidirectional`, where time runs otherwise"
-                return self._fail(message, e)
-            return value
+            return self._tap(e, value)
         if isinstance(value, Poison):
             return None
         if scope and is_number(value):
             return value  # type: ignore[return-value]
         if scope:
-            self._fail(f"`{e.id}` is {describe(value)}, not a stream", e)
-            return LOST
-        if e.id in self.expander.ops or self.unit.component(e) is not None:
-            fix = Fix(f"write `it |> {e.id}`", e.span, f"it |> {e.id}")
-            return self._fail(f"`{e.id}` needs its stream: write `it |> {e.id}`", e, fix)
-        if e.id == "width":
-            value = self.expander.evaluator(self.scope, self.unit, self.it).number(e)
-            return None if isinstance(value, Poison) else value
-        hint = did_you_mean(e.id, (*self.scope.all_names(), "it"))
-        self.expander.report.error("E0201", f"unknown name `{e.id}`{hint}", e.span)
-        return LOST
+            return self._fail(f"`{e.id}` is {describe(value)}, not a stream", e)
+        return self._number(e) if e.id == "width" else self.expander.lost()  # streams.py reported other names
+
+    def _tap(self, e: tree.Name, tap: Stream) -> Stream:
+        if tap.mirrors != self.place.mirrors and tap.key:
+            message = f"the tap `{e.id}` was set outside of `bidirectional`, where time runs otherwise"
+            return self._fail(message, e)
+        return tap
 
     def _pipe(self, e: tree.Pipe) -> Stream:
         stream, target = self.stream(e.stream), e.target
         if not isinstance(target, tree.Name | tree.Dotted | tree.Call):
-            return self._fail("`|>` leads into an operator or component", target)
+            return self.expander.lost()  # streams.py reported it
         callee = target.callee if isinstance(target, tree.Call) else target
         arguments = target.arguments if isinstance(target, tree.Call) else ()
         step = tree.Step(None, callee, arguments, None, span=target.span)
-        component = self.unit.component(callee)
-        if component is not None:
-            leaves = self.expander.step(step, self.scope, self.place, stream, self.unit)
-            return leaves or LOST
+        if self.unit.component(callee) is not None:
+            entering = replace(stream, around=None)
+            return self.expander.step(step, self.scope, self.place, entering, self.unit) or self.expander.lost()
         op = self.expander.ops.get(callee.spelled)
-        if op is None:
-            return self.expander.lost()  # names.py reported it
-        if op.structural or len(op.streams) != 1 or op.streams == ("...",):
-            return self._fail(f"`{op.name}` cannot follow `|>`", callee)
-        evaluator = self.expander.evaluator(self.scope, self.unit, self.it)
+        if op is None or op.structural or len(op.streams) != 1:
+            return self.expander.lost()  # streams.py reported it
+        evaluator = self.expander.evaluator(self.scope, self.place, self.it, self.unit)
         return self.expander.operator(step, op, evaluator, self.place, [stream])
 
     def _call(self, e: tree.Call) -> Stream:
         op = self.expander.ops.get(e.callee.spelled)
-        if op is None:
-            return self.expander.lost()  # names.py reported it
-        if len(op.streams) < 2 or op.structural:
-            return self._fail(f"`{op.name}` needs its stream: write {self._piped(op.name, e)}", e)
-        streams, rest = e.arguments[: len(op.streams)], e.arguments[len(op.streams) :]
-        if len(streams) < len(op.streams) or any(a.name for a in streams):
-            return self._fail(f"`{op.name}` takes the streams {', '.join(op.streams)} first", e)
+        streams, rest = e.arguments[: len(op.streams) if op else 0], e.arguments[len(op.streams) if op else 0 :]
+        if op is None or len(op.streams) < 2 or op.structural or len(streams) < len(op.streams):
+            return self.expander.lost()  # streams.py reported it
         inputs: list[Stream | None] = [self.stream(a.value) for a in streams]
-        evaluator = self.expander.evaluator(self.scope, self.unit, self.it)
+        evaluator = self.expander.evaluator(self.scope, self.place, self.it, self.unit)
         return self.expander.operator(e, op, evaluator, self.place, inputs, rest)
-
-    def _piped(self, op: str, e: tree.Call) -> str:
-        """How a call over one stream is written: `x |> op(...)`."""
-        first = e.arguments[0].value if e.arguments else None
-        scope = self.scope.find(first.id) if isinstance(first, tree.Name) else None
-        is_stream = scope is not None and isinstance(scope.names[first.id], Stream)  # type: ignore[union-attr]
-        stream = first.span.text if first and (is_stream or isinstance(first, tree.It)) else "it"
-        rest = e.arguments[1:] if stream != "it" or isinstance(first, tree.It) else e.arguments
-        inside = ", ".join(a.span.text for a in rest)
-        return f"`{stream} |> {op}({inside})`" if inside else f"`{stream} |> {op}`"
 
     def _negate(self, e: tree.Unary) -> Stream | int | float | None:
         value = self._operand(e.operand)
         if isinstance(value, Stream):
-            return self.expander.structural("neg", {}, [value], e.span, self.place)
+            return self._node("neg", [value], e)
         return value if value is None else -value
 
     def _arithmetic(self, e: tree.Binary) -> Stream | int | float | None:
         left, right = self._operand(e.left), self._operand(e.right)
         if left is None or right is None:
-            return LOST
+            return LOST if isinstance(left, Stream) or isinstance(right, Stream) else None
+        if not isinstance(left, Stream) and not isinstance(right, Stream):
+            return self._number(e)
+        if e.operator == "/" and isinstance(right, Stream):
+            return self._fail("a stream is divided by a number only", e)
         if isinstance(left, Stream) and isinstance(right, Stream):
-            if e.operator == "/":
-                return self._fail("a stream is divided by a number only", e)
-            return self._node(ARITHMETIC[e.operator], {}, [left, right], e)
+            return self._node(ARITHMETIC[e.operator], [left, right], e)
         if isinstance(left, Stream):
             return self._with_number(e, left, right)  # type: ignore[arg-type]
-        if isinstance(right, Stream):
-            return self._number_first(e, left, right)
-        value = self.expander.evaluator(self.scope, self.unit, self.it).number(e)
-        return None if isinstance(value, Poison) else value
+        return self._number_first(e, left, right)  # type: ignore[arg-type]
 
-    def _node(self, op: str, params: dict[str, object], inputs: list[Stream], e: tree.Node) -> Stream:
+    def _node(self, op: str, inputs: list[Stream], e: tree.Node, value: float | None = None) -> Stream:
+        params: dict[str, object] = {} if value is None else {"value": float(value)}
         return self.expander.structural(op, params, inputs, e.span, self.place)
 
     def _with_number(self, e: tree.Binary, stream: Stream, number: float) -> Stream:
-        if e.operator == "/":
-            if number == 0:
-                self.expander.report.error("E0307", "division of a stream by zero", e.span)
-                return LOST
-            return self._node("scale", {"value": 1 / number}, [stream], e)
+        if e.operator in ("+", "-"):
+            return self._node("shift", [stream], e, number if e.operator == "+" else -number)
         if e.operator == "*":
-            return self._node("scale", {"value": float(number)}, [stream], e)
-        value = float(number) if e.operator == "+" else -float(number)
-        return self._node("shift", {"value": value}, [stream], e)
+            return self._node("scale", [stream], e, number)
+        if number == 0 or not math.isfinite(1 / number):
+            reason = "zero" if number == 0 else f"{number!r}, which leaves no finite number"
+            return self._fail(f"division of a stream by {reason}", e, "E0307")
+        return self._node("scale", [stream], e, 1 / number)
 
     def _number_first(self, e: tree.Binary, number: float, stream: Stream) -> Stream:
-        if e.operator == "/":
-            return self._fail("a stream is divided by a number only", e)
         if e.operator == "-":
-            stream = self._node("neg", {}, [stream], e)
-        op = "scale" if e.operator == "*" else "shift"
-        return self._node(op, {"value": float(number)}, [stream], e)
+            stream = self._node("neg", [stream], e)
+        return self._node("scale" if e.operator == "*" else "shift", [stream], e, number)

@@ -1,4 +1,4 @@
-"""Heads of models: what parameters a model has, and their values along a chain of `extends`.
+"""Heads: what parameters a component or model has, and their values; for models, along a chain of `extends`.
 
 A twin without a parameter list has the parameters of its base, less those that it gives; one with a list has just that.
 """
@@ -6,76 +6,123 @@ A twin without a parameter list has the parameters of its base, less those that 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from smrdsl.core.errors import Diagnostic, Report, did_you_mean
-from smrdsl.spec.arguments import Given, bind_parameters, pair_up
+from smrdsl.core.errors import Diagnostic, Report
+from smrdsl.core.source import Span
+from smrdsl.spec.arguments import pair_up
 from smrdsl.spec.evaluate import Evaluator
-from smrdsl.spec.files import Unit
-from smrdsl.spec.values import Scope, Value
+from smrdsl.spec.limits import Budget
+from smrdsl.spec.units import Unit
+from smrdsl.spec.values import POISON, Scope, Value
+from smrdsl.spec.walk import names_in
 from smrdsl.syntax import tree
 
 Chain = list[tuple[tree.Model, Unit]]
+Given = Mapping[str, tuple[tree.Expression, Evaluator]]
+"""What is given for a parameter: an expression, and who evaluates it."""
+DEEPEST = 64
+"""How often what is given for one parameter may lead to what is given for another."""
 
 
-def bind_chain(chain: Chain, overrides: Mapping[str, Value], report: Report) -> list[Scope] | None:
+@dataclass(slots=True)
+class Head:
+    """Gives the parameters of a component or model their values, in the scope of `callee`.
+
+    What is given is evaluated where it was written; a default in the callee's scope, where earlier parameters are seen.
+    A twin may give what mentions the parameters that it leaves open, so these are looked for when they are asked for.
+    """
+
+    parameters: tuple[tree.Parameter, ...]
+    given: Given
+    what: str
+    callee: Evaluator
+    span: Span
+    overrides: Mapping[str, Value] = field(default_factory=dict)
+    _open: list[str] = field(default_factory=list)
+
+    def bind(self) -> None:
+        """Fill the callee's scope."""
+        waiting = {p.name.id: p for p in self.parameters}
+        if self.callee.budget:
+            self.callee.budget.spend(len(waiting), self.span)
+        for name in list(waiting):
+            self._bind(name, waiting)
+
+    def _bind(self, name: str, waiting: dict[str, tree.Parameter]) -> None:
+        """Bind a parameter, and before it those that what is given for it mentions."""
+        parameter = waiting.pop(name, None)
+        if parameter is None:
+            return
+        self._open.append(name)
+        expression, evaluator = self.given.get(name) or (parameter.default, self.callee)
+        inside = evaluator.scope.names is self.callee.scope.names and name not in self.overrides
+        for mentioned in names_in(expression) if expression and inside else ():
+            if mentioned.id in self._open or len(self._open) > DEEPEST:
+                self._ring(mentioned)
+            else:
+                self._bind(mentioned.id, waiting)
+        self._open.pop()
+        self.callee.scope.names.setdefault(name, self._value(parameter, expression, evaluator))
+
+    def _value(self, parameter: tree.Parameter, expression: tree.Expression | None, evaluator: Evaluator) -> Value:
+        name = parameter.name.id
+        if name in self.overrides:
+            return self.overrides[name]
+        if expression is not None:
+            return evaluator.value(expression)
+        self.callee.report.error("E0302", f"{self.what} needs its argument `{name}`", self.span)
+        return POISON
+
+    def _ring(self, mentioned: tree.Name) -> None:
+        """Report parameters whose values lead back to themselves."""
+        way = " -> ".join([*self._open[-DEEPEST:], mentioned.id])
+        self.callee.report.error("E0207", f"these parameters need each other: {way}", mentioned.span)
+        self.callee.scope.names[mentioned.id] = POISON
+
+
+def bind_chain(chain: Chain, overrides: Mapping[str, Value], report: Report, budget: Budget) -> list[Scope] | None:
     """The scope of each model of a chain, from the twin to its base. None after a mistake."""
-    names = parameters_of(chain, report)
-    if names is None:
+    steps = _pair_chain(chain, report)
+    if steps is None:
         return None
+    names = steps[0][0]
     for name in overrides:
         if name not in names:
-            hint = did_you_mean(name, names) or f"; it has {', '.join(names) or 'none'}"
+            hint = report.hint(name, names) or f"; it has {', '.join(names) or 'none'}"
             message = f"model `{chain[0][0].name.id}` has no parameter `{name}`{hint}"
             report.add(Diagnostic("E0301", message, file=chain[0][0].span.source.path))
             return None
     scopes: list[Scope] = []
-    _bind(chain, {}, dict(overrides), {}, report, scopes)
+    given: Given = {}
+    shared: dict[str, Value] = {}
+    for (model, unit), (_, paired) in zip(chain, steps, strict=True):
+        scope = Scope(unit.lets, shared)
+        scopes.append(scope)
+        evaluator = Evaluator(scope, report, unit, budget=budget)
+        if model.base is None or model.parameters is not None:
+            what = f"model `{model.name.id}`"
+            Head(model.parameters or (), given, what, evaluator, model.name.span, overrides).bind()
+            given, overrides, shared = {}, {}, {}
+        given = {**given, **{n: (a.value, evaluator) for n, a in paired.items()}}
     return scopes
 
 
-def parameters_of(chain: Chain, report: Report) -> list[str] | None:
-    """The names that may be given to the first model of a chain, in order."""
-    model = chain[0][0]
-    if model.base is None or model.parameters is not None:
-        return [p.name.id for p in model.parameters or ()]
-    names = parameters_of(chain[1:], report)
-    if names is None:
-        return None
-    given = _paired(chain, names, report)
-    return None if given is None else [n for n in names if n not in given]
-
-
-def _paired(chain: Chain, names: list[str], report: Report) -> dict[str, tree.Argument] | None:
-    model, base = chain[0][0], chain[1][0]
-    assert model.base is not None
-    return pair_up(model.arguments, names, f"model `{base.name.id}`", report, model.base.span)
-
-
-def _bind(
-    chain: Chain,
-    given: Given,
-    overrides: dict[str, Value],
-    names: dict[str, Value],
-    report: Report,
-    scopes: list[Scope],
-) -> None:
-    """Fill `names` with the values of the first model's parameters, and append the scopes of the chain.
-
-    A twin without a list shares its names with its base, so that what it gives may mention what it leaves open.
-    """
-    model, unit = chain[0]
-    scope = Scope(unit.lets, names)
-    scopes.append(scope)
-    evaluator = Evaluator(scope, report, unit)
-    if model.base is None or model.parameters is not None:
-        what = f"model `{model.name.id}`"
-        bind_parameters(model.parameters or (), given, what, evaluator, model.name.span, overrides)
-    if model.base is None:
-        return
-    paired = _paired(chain, parameters_of(chain[1:], report) or [], report) or {}
-    own = {name: (a.value, evaluator) for name, a in paired.items()}
-    if model.parameters is None:
-        open_ones = {n: v for n, v in overrides.items() if n not in own}
-        _bind(chain[1:], {**given, **own}, open_ones, names, report, scopes)
-    else:
-        _bind(chain[1:], own, {}, {}, report, scopes)
+def _pair_chain(chain: Chain, report: Report) -> list[tuple[list[str], dict[str, tree.Argument]]] | None:
+    """For each model the parameters that may be given to it, and what it gives to its base. None after a mistake."""
+    steps: list[tuple[list[str], dict[str, tree.Argument]]] = []
+    names: list[str] = []
+    for index in reversed(range(len(chain))):
+        model = chain[index][0]
+        paired: dict[str, tree.Argument] | None = {}
+        if model.base is not None:
+            base = chain[index + 1][0].name.id
+            paired = pair_up(model.arguments, names, f"model `{base}`", report)
+        if paired is None:
+            return None
+        if model.base is None or model.parameters is not None:
+            names = [p.name.id for p in model.parameters or ()]
+        else:
+            names = [n for n in names if n not in paired]
+        steps.append((names, paired))
+    return steps[::-1]

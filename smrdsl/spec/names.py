@@ -1,5 +1,4 @@
-"""Names, checked on the text alone: what is called exists, arguments have the names they should, each name is defined
-once.
+"""Names, checked on the text alone: what is used exists, each name is defined once, each statement is in its place.
 
 This covers components that are never used and arms that are never taken; `expand` checks values and shapes after it.
 """
@@ -7,124 +6,189 @@ This covers components that are never used and arms that are never taken; `expan
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from smrdsl.core.errors import Fix, Related, Report, did_you_mean, nearest
+from smrdsl.core.errors import Related, Report
 from smrdsl.ops.contract import Operator
 from smrdsl.ops.registry import families
-from smrdsl.spec.arguments import pair_up, slots
-from smrdsl.spec.combine import COMBINATORS
-from smrdsl.spec.evaluate import FUNCTIONS
-from smrdsl.spec.files import Unit
+from smrdsl.spec.paths import plain
 from smrdsl.spec.reserved import MODEL_ATTRIBUTES, MODULE_ATTRIBUTES
-from smrdsl.spec.values import BodyOf
+from smrdsl.spec.streams import check_flow
+from smrdsl.spec.units import Unit
+from smrdsl.spec.uses import Known, Uses
+from smrdsl.spec.walk import COMBINATORS, EDITS
 from smrdsl.syntax import tree
 
-EDITS = (tree.Place, tree.Replace, tree.Remove, tree.Execute)
+
+def check_names(unit: Unit, ops: dict[str, Operator], report: Report) -> None:
+    """Check every item of a file, and note in the unit what each uses."""
+    known = Known.of_file(unit)
+    for item in unit.file.items:
+        if isinstance(item, tree.Component | tree.Model | tree.Let):
+            names = Names(unit, ops, report, Uses(unit, ops, report))
+            names.item(item, known)
+            unit.uses[id(item)] = names.uses.found
 
 
 @dataclass(slots=True)
 class Names:
-    """Checks the components and models of one unit."""
+    """Checks one component, model or let of a file."""
 
     unit: Unit
     ops: dict[str, Operator]
     report: Report
-    blocks_used: set[str] = field(default_factory=set)
+    uses: Uses
+    has_body: bool = False
+    """Whether it is a component, which alone may say `body`."""
 
-    def check(self) -> None:
-        names = set(self.unit.lets.names) | set(self.unit.aliases)
-        for c in self.unit.own_components():
-            self._path_name(c.name, "component")
-            self._head(c.parameters, c.block, names, edits=False)
-        for m in self.unit.own_models():
-            if m.base is not None and self.unit.model(m.base) is None:
-                hint = did_you_mean(m.base.spelled, self.unit.models)
-                message = f"unknown model `{m.base.spelled}`{hint}"
-                self.report.error("E0209", message, m.base.span)
-            self._model(m, names)
+    def item(self, item: tree.Component | tree.Model | tree.Let, known: Known) -> None:
+        match item:
+            case tree.Let():
+                self.uses.expression(item.value, known, word=True)
+            case tree.Component():
+                self.has_body = True
+                self._path_name(item.name, "component")
+                self._block(item.block, self._head(item.parameters, known))
+            case tree.Model(base=None):
+                self._block(item.block, self._head(item.parameters or (), known), edits=True)
+            case tree.Model():
+                self._twin(item, known)
 
-    def _model(self, m: tree.Model, names: set[str]) -> None:
-        if m.base is None:
-            self._head(m.parameters or (), m.block, names, edits=True)
-            return
+    def _twin(self, m: tree.Model, known: Known) -> None:
+        """A model that extends another."""
+        assert m.base is not None
+        base = self.unit.model(m.base)
+        self.uses.note(m.base, base)
+        if base is None:
+            self._no_base(m.base)
+        inside = self._head(m.parameters or (), known)
+        inherits = m.parameters is None  # the names of its base's parameters
+        for a in m.arguments:
+            self.uses.expression(a.value, _loose(inside) if inherits else inside, word=True)
         for s in m.block.statements:
             if not isinstance(s, (*EDITS, tree.Let, tree.Require)):
-                message = "a model that `extends` another holds edits and lets only"
+                message = "a model that `extends` another holds edits, lets and requirements only"
                 self.report.error("E0206", message, s.span)
-            elif isinstance(s, tree.Place | tree.Replace):
-                self._call(s.step, None)
+            else:
+                self._statement(s, _loose(inside) if inherits or isinstance(s, EDITS) else inside, inside)
 
-    def _head(self, parameters: tuple[tree.Parameter, ...], block: tree.Block, names: set[str], *, edits: bool) -> None:
-        defined: dict[str, tree.Name] = {}
+    def _no_base(self, base: tree.Name | tree.Dotted) -> None:
+        hint = self.report.hint(base.spelled, self.unit.models)
+        lost = isinstance(base, tree.Dotted) and base.base in self.unit.lost_aliases
+        if not lost and (hint or not self.unit.lacks_names):
+            self.report.error("E0209", f"unknown model `{base.spelled}`{hint}", base.span)
+
+    def _head(self, parameters: tuple[tree.Parameter, ...], known: Known) -> Known:
+        """The names inside of a component or model: its parameters, each default seeing those before it."""
+        inside = known.inner()
         for p in parameters:
             if p.default is not None:
-                self._expression(p.default, names | set(defined), word=True)
-            self._define(p.name, defined)
-        self._block(block, names, defined, edits=edits)
+                self.uses.expression(p.default, inside, word=True)
+            self._define(p.name, p, inside)
+        return inside
 
-    def _define(self, name: tree.Name, defined: dict[str, tree.Name]) -> None:
-        first = defined.setdefault(name.id, name)
-        if first is not name:
-            related = [Related("first here", first.span)]
+    def _define(self, name: tree.Name, definition: tree.Node, known: Known) -> None:
+        first = known.names.get(name.id)
+        if first is not None:
+            place = getattr(first, "name", first)
             message = f"`{name.id}` is defined already in this block"
-            self.report.error("E0203", message, name.span, related=related)
+            self.report.error("E0203", message, name.span, related=[Related("first here", place.span)])
+        else:
+            known.define(name.id, definition)
 
-    def _block(
-        self,
-        block: tree.Block,
-        outer: set[str],
-        defined: dict[str, tree.Name] | None = None,
-        *,
-        edits: bool = False,
-        parallel: bool = False,
-    ) -> None:
-        defined = {} if defined is None else defined
+    # --- blocks and statements
+
+    def _block(self, block: tree.Block, inside: Known, *, edits: bool = False, parallel: bool = False) -> None:
+        """The statements of a block, whose names are `inside`."""
         for s in block.statements:
-            known = outer | set(defined)
             if isinstance(s, tree.Branch) != parallel:
-                message = "`branch` stands directly in `parallel`" if not parallel else (
-                    "`parallel` holds `branch { ... }` only")  # fmt: skip
-                self.report.error("E0206", message, s.span)
+                only = "`parallel` holds `branch { ... }` only"
+                self.report.error("E0206", only if parallel else "`branch` stands directly in `parallel`", s.span)
             if isinstance(s, EDITS) and not edits:
-                message = "edits stand at the outermost level of a model"
-                self.report.error("E0206", message, s.span)
-            self._statement(s, known, defined)
+                self.report.error("E0206", "edits stand at the outermost level of a model", s.span)
+            self._statement(s, _loose(inside) if isinstance(s, EDITS) else inside, inside)
 
-    def _statement(self, s: tree.Statement, known: set[str], defined: dict[str, tree.Name]) -> None:
+    def _statement(self, s: tree.Statement, known: Known, inside: Known) -> None:
+        """Check a statement; what it defines is in scope `inside` from here on."""
         match s:
             case tree.Let():
-                self._expression(s.value, known)
-                self._define(s.name, defined)
+                self.uses.expression(s.value, known, word=True)
+                self._define(s.name, s, inside)
             case tree.Require():
-                self._expression(s.condition, known)
+                self.uses.expression(s.condition, known)
             case tree.Tap():
-                self._flow(s.flow, known)
-                self._define(s.name, defined)
+                check_flow(self.uses, s.flow, known)
+                self._define(s.name, s, inside)
             case tree.SetIt():
-                self._flow(s.flow, known)
+                check_flow(self.uses, s.flow, known)
             case tree.Step():
                 self._label(s.label)
                 self._step(s, known)
             case tree.Branch():
-                self._block(s.block, known)
+                self._block(s.block, known.inner())
             case tree.Repeat():
-                self._label(s.label)
-                self._expression(s.count, known)
-                index = {s.index.id: s.index} if s.index else {}
-                self._block(s.block, known | set(index), None)
+                self._repeat(s, known)
             case tree.When():
-                self._label(s.label)
-                for arm in s.arms:
-                    if arm.condition is not None:
-                        self._expression(arm.condition, known)
-                    self._block(arm.block, known)
+                self._when(s, known)
             case tree.Body():
-                self._label(s.label)
-            case tree.Place() | tree.Replace():
-                self._label(s.step.label)
-                self._call(s.step, None)
+                self._body(s)
+            case _:
+                self._edit(s, known)
+
+    def _repeat(self, s: tree.Repeat, known: Known) -> None:
+        self._label(s.label)
+        self.uses.expression(s.count, known)
+        inside = known.inner()
+        if s.index:
+            inside.define(s.index.id, s.index)
+        self._block(s.block, inside)
+
+    def _when(self, s: tree.When, known: Known) -> None:
+        self._label(s.label)
+        for arm in s.arms:
+            if arm.condition is not None:
+                self.uses.expression(arm.condition, known)
+            self._block(arm.block, known.inner())
+
+    def _body(self, s: tree.Body) -> None:
+        self._label(s.label)
+        if not self.has_body:
+            message = "`body` stands in a component, for the block that it is given where it is used"
+            self.report.error("E0205", message, s.span)
+
+    def _edit(self, s: tree.Edit, known: Known) -> None:
+        if isinstance(s, tree.Place | tree.Replace):
+            self._label(s.step.label)
+            self.uses.call(s.step, known)
+        if s.condition is not None:
+            self.uses.expression(s.condition, known)
+        alias, _, name = s.selector.name.rpartition(".")
+        if alias:
+            dotted = tree.Dotted(alias, name, span=s.selector.span)
+            self.uses.note(s.selector, self.unit.component(dotted))
+
+    # --- steps and their names
+
+    def _step(self, s: tree.Step, known: Known) -> None:
+        component = self.unit.component(s.callee)
+        name = s.callee.spelled
+        found = self.uses.call(s, known)
+        if component is not None:
+            takes_body = component[1].takes_body(component[0])
+            if takes_body and s.body is None:
+                self._misplaced(f"`{name}` needs a block: `{name} {{ ... }}`", s, component[0])
+            if not takes_body and s.body is not None:
+                self._misplaced(f"`{name}` has no `body`, so it takes no block", s, component[0])
+        elif name in COMBINATORS and s.body is None:
+            self._misplaced(f"`{name}` needs a block: `{name} {{ ... }}`", s)
+        elif found and name not in COMBINATORS and s.body is not None:
+            self._misplaced(f"the operator `{name}` takes no block", s)
+        if s.body is not None:
+            self._block(s.body, known.inner(), parallel=component is None and name == "parallel")
+
+    def _misplaced(self, message: str, s: tree.Step, component: tree.Component | None = None) -> None:
+        related = [Related("the component", component.name.span)] if component else []
+        self.report.error("E0205", message, s.callee.span, related=related)
 
     def _label(self, label: tree.Name | None) -> None:
         if label is not None:
@@ -133,172 +197,23 @@ class Names:
     def _path_name(self, name: tree.Name, what: str) -> None:
         """A label or component becomes an attribute of a module and must not hide another meaning."""
         taken = None
-        if keyword.iskeyword(name.id) or keyword.issoftkeyword(name.id):
+        called = plain(name.id) if what == "component" else name.id
+        if keyword.iskeyword(called) or keyword.issoftkeyword(called):
             taken = "a Python keyword"
-        elif name.id in MODULE_ATTRIBUTES:
+        elif called in MODULE_ATTRIBUTES:
             taken = "an attribute of every torch module"
-        elif name.id in MODEL_ATTRIBUTES:
+        elif called in MODEL_ATTRIBUTES:
             taken = "an attribute of every compiled model"
-        elif what == "label" and name.id in self.ops:
+        elif what == "label" and called in self.ops:
             taken = "an operator"
-        elif what == "label" and name.id in families():
+        elif what == "label" and called in families():
             taken = "a family of operators"
-        elif what == "label" and self.unit.components.get(name.id):
+        elif what == "label" and self.unit.components.get(called):
             taken = "a component"
         if taken:
-            message = f"`{name.id}` cannot name a {what}: it is {taken}"
-            self.report.error("E0204", message, name.span)
-
-    def _step(self, s: tree.Step, known: set[str]) -> None:
-        self._call(s, known)
-        component = self.unit.component(s.callee)
-        name = s.callee.spelled
-        if component is not None:
-            uses = any(isinstance(b, tree.Body) for b in walk(component[0].block))
-            if uses and s.body is None:
-                self._misplaced(f"`{name}` needs a block: `{name} {{ ... }}`", s, component[0])
-            if not uses and s.body is not None:
-                self._misplaced(f"`{name}` has no `body`, so it takes no block", s, component[0])
-        elif name in COMBINATORS and s.body is None:
-            self._misplaced(f"`{name}` needs a block: `{name} {{ ... }}`", s)
-        elif name in self.ops and name not in COMBINATORS and s.body is not None:
-            self._misplaced(f"the operator `{name}` takes no block", s)
-        if s.body is not None:
-            parallel = component is None and name == "parallel"
-            self._block(s.body, known, parallel=parallel)
-
-    def _misplaced(self, message: str, s: tree.Step, component: tree.Component | None = None) -> None:
-        related = [Related("the component", component.name.span)] if component else []
-        self.report.error("E0205", message, s.callee.span, related=related)
-
-    def _call(self, s: tree.Step | tree.Call, known: set[str] | None) -> None:
-        """The callee and the names of its arguments; `known` is None where edits bring names of their own."""
-        component, name = self.unit.component(s.callee), s.callee.spelled
-        if component is not None:
-            names = [p.name.id for p in component[0].parameters]
-            pair_up(s.arguments, names, f"`{name}`", self.report, s.span)
-            for a in s.arguments if known is not None else ():
-                self._expression(a.value, known or set(), word=True)
-            return
-        op = self.ops.get(name)
-        if op is None or (op.structural and name not in COMBINATORS):
-            self._unknown_callee(s.callee, name)
-            return
-        streams = len(op.streams) if isinstance(s, tree.Call) and len(op.streams) > 1 else 0
-        given = pair_up(s.arguments[streams:], list(slots(op.params)), f"`{name}`", self.report, s.span)
-        for argument, a in (given or {}).items() if known is not None else ():
-            slot = slots(op.params)[argument]
-            word = isinstance(a.value, tree.Name) and bool(slot.words or slot.label)
-            self._expression(a.value, known or set(), word=word)
-
-    def _unknown_callee(self, callee: tree.Name | tree.Dotted, name: str) -> None:
-        written = [n for n, op in self.ops.items() if not op.structural or n in COMBINATORS]
-        known = [*self.unit.component_names(), *written]
-        if isinstance(callee, tree.Dotted) and callee.base in self.unit.aliases and callee.attribute[0] == "_":
-            self.report.error("E0603", f"`{callee.attribute}` is private to its file", callee.span)
-            return
-        near = nearest(name, known)
-        fix = Fix(f"write `{near}`", callee.span, near) if near else None
-        message = f"unknown operator `{name}`{did_you_mean(name, known)}"
-        self.report.error("E0202", message, callee.span, fix=fix)
-
-    def _flow(self, e: tree.Expression, known: set[str]) -> None:
-        """The callees in a flow; its names are checked when it is expanded."""
-        match e:
-            case tree.Pipe():
-                self._flow(e.stream, known)
-                target = e.target
-                if isinstance(target, tree.Name | tree.Dotted):
-                    target = tree.Call(target, (), span=target.span)
-                if isinstance(target, tree.Call):
-                    self._call(tree.Step(None, target.callee, target.arguments, None, span=target.span), known)
-            case tree.Call() if e.callee.spelled not in FUNCTIONS:
-                self._call(e, known)
-            case tree.Unary():
-                self._flow(e.operand, known)
-            case tree.Binary():
-                self._flow(e.left, known)
-                self._flow(e.right, known)
-
-    def _expression(self, e: tree.Expression, known: set[str], *, word: bool = False) -> None:
-        """Names in an expression: a word may stand alone where `word`, and beside `==` and `!=`."""
-        match e:
-            case tree.Name():
-                if not word and e.id not in known and e.id != "width":
-                    hint = did_you_mean(e.id, (*sorted(known), "width"))
-                    self.report.error("E0201", f"unknown name `{e.id}`{hint}", e.span)
-            case tree.Unary():
-                self._expression(e.operand, known)
-            case tree.Binary():
-                beside = e.operator in ("==", "!=")
-                self._expression(e.left, known, word=beside)
-                self._expression(e.right, known, word=beside)
-            case tree.Range():
-                self._expression(e.low, known)
-                self._expression(e.high, known)
-            case tree.Listing():
-                for item in e.items:
-                    self._expression(item, known)
-            case tree.Call():
-                for a in e.arguments:
-                    self._expression(a.value, known)
+            self.report.error("E0204", f"`{name.id}` cannot name a {what}: it is {taken}", name.span)
 
 
-def walk(block: tree.Block) -> Iterator[tree.Statement]:
-    """All statements of a block, inner ones too."""
-    for s in block.statements:
-        yield s
-        for inner in blocks_of(s):
-            yield from walk(inner)
-
-
-def blocks_of(s: tree.Statement) -> tuple[tree.Block, ...]:
-    match s:
-        case tree.Step():
-            return (s.body,) if s.body else ()
-        case tree.Repeat() | tree.Branch():
-            return (s.block,)
-        case tree.When():
-            return tuple(arm.block for arm in s.arms)
-    return ()
-
-
-def callees(e: tree.Expression) -> Iterator[tree.Name | tree.Dotted]:
-    """What a flow calls, in order."""
-    match e:
-        case tree.Pipe():
-            yield from callees(e.stream)
-            if isinstance(e.target, tree.Name | tree.Dotted):
-                yield e.target
-            else:
-                yield from callees(e.target)
-        case tree.Call() if e.callee.spelled not in FUNCTIONS:
-            for a in e.arguments:
-                yield from callees(a.value)
-            yield e.callee
-        case tree.Unary():
-            yield from callees(e.operand)
-        case tree.Binary():
-            yield from callees(e.left)
-            yield from callees(e.right)
-
-
-def written_names(block: tree.Block, body: BodyOf | None) -> Iterator[str]:
-    """The names that the steps of a block take on its path, as they stand in the text."""
-    for s in block.statements:
-        match s:
-            case tree.Tap() | tree.SetIt():
-                yield from (c.spelled.rpartition(".")[2] for c in callees(s.flow))
-            case tree.Step() if s.label is None:
-                name = s.callee.spelled.rpartition(".")[2]
-                yield name
-                yield from {"parallel": ("branch",), "bidirectional": ("ahead", "back")}.get(name, ())
-                if s.body and name in ("residual", "gated"):
-                    yield from written_names(s.body, body)
-            case tree.Repeat() if s.label is None:
-                yield "layers"
-            case tree.When() if s.label is None:
-                for arm in s.arms:
-                    yield from written_names(arm.block, body)
-            case tree.Body() if s.label is None and body is not None:
-                yield from written_names(body.block, body.scope.given_body())
+def _loose(known: Known) -> Known:
+    """The same names, seen from an edit, where those of what it selects come before them."""
+    return Known(known.names, known.values, known.outer, loose=True)

@@ -15,29 +15,38 @@ from smrdsl.core.types import StreamType
 from smrdsl.ops.contract import Range
 
 if TYPE_CHECKING:
-    from smrdsl.spec.files import Unit
+    from smrdsl.spec.units import Unit
     from smrdsl.syntax import tree
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A bare name that nothing defines. Words equal by name; `known` are the names that were in scope there."""
+    """A bare name that nothing defines. Words are equal by name.
+
+    `span` and `scope` are where it was written; None for the value of an operator's argument, seen by an edit.
+    """
 
     id: str
-    span: Span = field(compare=False)
-    known: tuple[str, ...] = field(default=(), compare=False)
+    span: Span | None = field(default=None, compare=False)
+    scope: Scope | None = field(default=None, compare=False, repr=False)
+
+    def known(self) -> tuple[str, ...]:
+        """The names that were in scope where it was written."""
+        return (*self.scope.all_names(), "width") if self.scope else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
     """The output of a node. `type` is None where a mistake hid it.
 
-    `mirrors` are the directions of `bidirectional` that it was tapped in: time runs otherwise in others.
+    Of a tap, `mirrors` are the directions of `bidirectional` that it was set in, since time runs otherwise in others,
+    and `around` counts the regions that it was set in: what stands in more of them reads it from outside.
     """
 
     key: str
     type: StreamType | None
     mirrors: tuple[str, ...] = ()
+    around: int | None = None
 
 
 LOST = Stream("", None)

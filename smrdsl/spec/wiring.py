@@ -6,45 +6,63 @@ block became. The types of nodes follow their inputs: whoever changes a wire cal
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from smrdsl.core.errors import Related, Report
 from smrdsl.core.source import Span
 from smrdsl.core.types import StreamType
 from smrdsl.ops.contract import Misfit, Operator, Params
+from smrdsl.spec.limits import Limits, Spent
+from smrdsl.spec.paths import Paths
 from smrdsl.spec.values import Stream, Value
+from smrdsl.syntax import tree
 
 
 @dataclass(slots=True, eq=False)
 class Region:
-    """A component or labelled block: the stream that enters it, the one that leaves it, and where it was used."""
+    """A component or labelled block: the stream that enters it, the one that leaves it, and where it was used.
+
+    `names` select it. `definition` is the component. `leaving` is "" behind a mistake.
+    """
 
     names: frozenset[str]
     path: tuple[str, ...]
     kind: str
-    labelled: bool
-    arguments: Mapping[str, Value]
     place: Place
-    entry: str
-    exit: str = ""
+    entering: str
+    label: str | None = None
+    arguments: Mapping[str, Value] = field(default_factory=dict)
+    definition: tree.Component | None = None
+    leaving: str = ""
     members: dict[str, None] = field(default_factory=dict)
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the model a step stands: its path so far, indices of enclosing repeats, regions and places of use."""
+    """Where in the model a step stands: its path so far, indices of enclosing repeats, regions and places of use.
+
+    `turn` is the path of the innermost turn of a `repeat`; `depth` counts components.
+    """
 
     prefix: tuple[str, ...] = ()
     indices: Mapping[str, int] = field(default_factory=dict)
     regions: tuple[Region, ...] = ()
     uses: tuple[Span, ...] = ()
     mirrors: tuple[str, ...] = ()
+    turn: tuple[str, ...] = ()
     depth: int = 0
 
     def related(self) -> list[Related]:
         """The places of use, innermost first."""
-        return [Related("used here", span) for span in reversed(self.uses)]
+        return used_here(self.uses)
+
+
+def used_here(uses: tuple[Span, ...]) -> list[Related]:
+    """Places of use, from the outermost on, as a diagnostic tells them."""
+    return [Related("used here", span) for span in reversed(uses)]
 
 
 @dataclass(slots=True, eq=False)
@@ -59,42 +77,55 @@ class Node:
     place: Place
     label: str | None = None
     arguments: Mapping[str, Span] = field(default_factory=dict)
+    taps: Mapping[int, int] = field(default_factory=dict)
+    """Ports that read a tap, and how many regions that was set in."""
     type: StreamType | None = None
     strategy: str = "auto"
+    asked: Span | None = None
+    """Where the strategy was asked for."""
 
     input_types: tuple[StreamType, ...] = ()
     fits: bool = True
     """False where the shape rule refused and the type is a guess."""
+    serial: int = 0
 
     @property
     def path(self) -> tuple[str, ...]:
         return tuple(self.key.split("."))
 
 
+Target = Node | Region
+"""What an edit is about."""
+
+
 class Wiring:
     """The nodes of a model by key, in an order in which each stands behind its inputs (until edits move wires)."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, limits: Limits | None = None) -> None:
         self.report = report
+        self.limits = limits or Limits()
+        self.paths = Paths()
         self.nodes: dict[str, Node] = {}
         self.readers: dict[str, dict[str, None]] = {}
-        self.regions: list[Region] = []
         self.output = ""
         self.complete = True
         """False once a node could not be put in, so that what is missing later is no news."""
-        self._counts: dict[tuple[tuple[str, ...], str], int] = {}
+        self._named: dict[str, dict[Target, None]] = {}
+        self._ends: dict[str, dict[Region, None]] = {}
+        self._serials = count()
 
-    def name(self, prefix: tuple[str, ...], name: str) -> tuple[str, ...]:
-        """A path that is free: `name`, or `name_2`, `name_3` for later ones under the same prefix."""
-        count = self._counts.get((prefix, name), 0) + 1
-        self._counts[prefix, name] = count
-        return (*prefix, name if count == 1 else f"{name}_{count}")
+    # --- nodes
 
     def add(self, node: Node) -> Stream:
-        """Put in a node and infer its type."""
+        """Put in a node and infer its type. Raises `Spent` where there are too many."""
         assert node.key not in self.nodes, node.key
+        if len(self.nodes) >= self.limits.nodes:
+            self.report.error("E0702", f"the model has more than {self.limits.nodes:,} nodes", node.span)
+            raise Spent
         self.nodes[node.key] = node
         self.readers[node.key] = {}
+        node.serial = next(self._serials)
+        self._list(node, (node.op.name, node.label))
         for region in node.place.regions:
             region.members[node.key] = None
         for source in node.inputs:
@@ -109,6 +140,7 @@ class Wiring:
             return None
         node.input_types = inputs
         try:
+            node.fits = True
             return node.op.infer(node.params, inputs)
         except Misfit as misfit:
             of_argument = misfit.argument if misfit.code.startswith("E03") else None
@@ -117,57 +149,128 @@ class Wiring:
             node.fits = False
             return inputs[0] if inputs else None  # a guess, so that later mistakes are found too
 
-    def rewire(self, reader: str, old: str, new: str, *, first_only: bool = False) -> None:
-        """Let `reader` read `new` where it read `old`."""
+    def rewire(self, reader: str, old: str, new: str, ports: Iterable[int] | None = None) -> None:
+        """Let `reader` read `new` where it read `old`, or only at some ports."""
         node = self.nodes[reader]
-        ports = [i for i, source in enumerate(node.inputs) if source == old]
-        for port in ports[:1] if first_only else ports:
-            node.inputs[port] = new
+        for port in range(len(node.inputs)) if ports is None else ports:
+            if node.inputs[port] == old:
+                node.inputs[port] = new
+                self.readers[new][reader] = None
         if old not in node.inputs:
             self.readers[old].pop(reader, None)
-        self.readers[new][reader] = None
 
     def swap(self, node: Node) -> None:
         """Put a node in the place of the one with its key and inputs."""
-        assert self.nodes[node.key].inputs == node.inputs, node.key
+        old = self.nodes[node.key]
+        assert old.inputs == node.inputs, node.key
+        self._unlist(old, (old.op.name, old.label))
+        node.serial = old.serial
+        self._list(node, (node.op.name, node.label))
         self.nodes[node.key] = node
         node.type = self.infer(node)
 
     def drop(self, keys: list[str]) -> None:
-        """Take out nodes that only they themselves read, and the regions that go with them."""
+        """Take out nodes that only they themselves read."""
         gone = dict.fromkeys(keys)
         for key in keys:
             assert all(reader in gone for reader in self.readers[key]), key
             for source in self.nodes[key].inputs:
                 self.readers[source].pop(key, None)
         for key in keys:
-            for region in self.nodes[key].place.regions:
+            node = self.nodes.pop(key)
+            self._unlist(node, (node.op.name, node.label))
+            for region in node.place.regions:
                 region.members.pop(key, None)
-            del self.nodes[key], self.readers[key]
+            del self.readers[key]
+            if node.label:
+                self.paths.free(node.path)
 
-    def settle(self, keys: Iterator[str] | list[str]) -> None:
-        """Infer anew the types of these nodes and of all that follow where one changed."""
-        changed = set(keys)
-        if not changed:
-            return
-        for key in self.order():
+    # --- regions and what names select
+
+    def begin(self, region: Region) -> Region:
+        """Put in a region; whoever calls sets where it ends."""
+        region.serial = next(self._serials)
+        self._list(region, region.names)
+        self._end(region, region.entering)
+        return region
+
+    def enter(self, region: Region, key: str) -> None:
+        """Let a region begin with another stream."""
+        region.entering = self._moved(region, region.entering, key, region.leaving)
+
+    def leave(self, region: Region, key: str) -> None:
+        """Let a region end with another stream."""
+        region.leaving = self._moved(region, region.leaving, key, region.entering)
+
+    def ending(self, key: str) -> list[Region]:
+        """The regions that a stream enters or leaves."""
+        return list(self._ends.get(key, ()))
+
+    def named(self, names: Iterable[str]) -> list[Target]:
+        """All that one of these names selects, in the order of the text."""
+        found = {target: None for name in names for target in self._named.get(name, ())}
+        return sorted(found, key=lambda target: target.serial)
+
+    def names(self) -> Iterator[str]:
+        """The names that select something."""
+        return (name for name, targets in self._named.items() if targets)
+
+    def _moved(self, region: Region, old: str, new: str, other: str) -> str:
+        if old != other:
+            self._ends.get(old, {}).pop(region, None)
+        self._end(region, new)
+        return new
+
+    def _end(self, region: Region, key: str) -> None:
+        if key:
+            self._ends.setdefault(key, {})[region] = None
+
+    def _list(self, target: Target, names: Iterable[str | None]) -> None:
+        for name in names:
+            if name:
+                self._named.setdefault(name, {})[target] = None
+
+    def _unlist(self, target: Target, names: Iterable[str | None]) -> None:
+        for name in names:
+            if name:
+                self._named[name].pop(target, None)
+
+    # --- types and order
+
+    def settle(self, keys: Iterable[str]) -> int:
+        """Infer anew the types of these nodes and of all that follow where one changed; how many were looked at."""
+        changed = dict.fromkeys(keys)
+        behind = in_order(list(changed), self.readers)
+        for key in reversed(behind):
             if key not in changed:
                 continue
             node = self.nodes[key]
             before, node.type = node.type, self.infer(node)
             if node.type != before:
                 changed.update(self.readers[key])
+        return len(behind)
 
     def order(self) -> list[str]:
         """All keys, each behind its inputs; as written where that leaves a choice."""
-        done: dict[str, None] = {}
-        for start in self.nodes:
-            stack = [start]
-            while stack:
-                key = stack[-1]
-                missing = [i for i in self.nodes[key].inputs if i not in done]
-                if key in done or not missing:
-                    done[stack.pop()] = None
-                else:
-                    stack.extend(reversed(missing))
-        return list(done)
+        return in_order(self.nodes, {key: node.inputs for key, node in self.nodes.items()})
+
+
+def in_order(starts: Iterable[str], before: Mapping[str, Iterable[str]]) -> list[str]:
+    """The starts and all that comes before them, in their order, each behind what comes before it."""
+    done: dict[str, None] = {}
+    begun: set[str] = set()
+    for start in starts:
+        stack = [] if start in begun else [(start, iter(before[start]))]
+        begun.add(start)
+        while stack:
+            key, sources = stack[-1]
+            for source in sources:
+                if source not in begun:
+                    begun.add(source)
+                    stack.append((source, iter(before[source])))
+                    break
+                assert source in done, f"{key} and {source} read each other"
+            else:
+                done[key] = None
+                stack.pop()
+    return list(done)
