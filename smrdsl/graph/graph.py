@@ -60,6 +60,14 @@ class Node:
     shares: str | None = None
     strategy: str = "auto"
 
+    @property
+    def uses_step(self) -> bool:
+        return self.op.uses_step(self.params)
+
+    @property
+    def uses_lengths(self) -> bool:
+        return self.op.uses_lengths(self.params)
+
 
 Entry = tuple[str, Node, tuple[str, ...]]
 """A node with its key and the keys of its inputs, by port."""

@@ -135,7 +135,7 @@ def _step(g: Graph) -> Iterator[str]:
         before = "".join(f', state["{k}"]' for k in kept)
         variables = [names[k] for k in kept]
         after += [f'"{k}": {v}' for k, v in zip(kept, variables, strict=True)]
-        clocked = clock[1] if node.op.uses_step else ""
+        clocked = clock[1] if node.uses_step else ""
         left = ", ".join([names[key], *variables])
         yield _noted(f"        {left} = {places[key]}.step({arguments}{before}{clocked})", g, key)
     yield f"        return {names[g.output]}, {{"
@@ -147,7 +147,7 @@ def _clock(g: Graph) -> tuple[str, str]:
     """The parameter that says how long a step is, and how it is handed on."""
     if g.timed:
         return ", dt", ", dt=dt"
-    if any(n.op.uses_step for _, n, _ in g):
+    if any(n.uses_step for _, n, _ in g):
         return ", rate=None", ", rate=rate"
     return "", ""
 
@@ -159,7 +159,7 @@ def _arguments(
     parts = [names[i] for i in inputs]
     if node.shares:
         parts.append(f"{places[node.shares]}.weight")
-    return ", ".join(parts) + (clock if node.op.uses_step else "")
+    return ", ".join(parts) + (clock if node.uses_step else "")
 
 
 def _names(g: Graph) -> dict[str, str]:

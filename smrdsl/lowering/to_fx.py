@@ -48,7 +48,7 @@ class _Writer:
             arguments = [self.values[i] for i in inputs]
             if node.shares:
                 arguments.append(self._at(key, self.fx.get_attr(f"{node.shares}.weight")))
-            keywords = clock if node.op.uses_step else {}
+            keywords = clock if node.uses_step else {}
             self.values[key] = self._call(key, node, arguments, keywords, state)
         y = self.values[self.g.output]
         self.fx.output(y if state is None else (y, self.state_after))
@@ -59,7 +59,7 @@ class _Writer:
         """How long a step is: gaps before the samples, or one rate for all of them."""
         if self.g.timed:
             return {"dt": self.fx.placeholder("dt")}
-        if any(n.op.uses_step for _, n, _ in self.g):
+        if any(n.uses_step for _, n, _ in self.g):
             return {"rate": self.fx.placeholder("rate", default_value=None)}
         return {}
 

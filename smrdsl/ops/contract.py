@@ -134,6 +134,10 @@ def never(p: Any) -> bool:
     return False
 
 
+def always(p: Any) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """An operator of the language. Its state and whether it looks ahead follow from its arguments."""
@@ -156,8 +160,11 @@ class Operator:
     """Ways to execute a whole sequence, for `execute` and the plan; every one is exact."""
     timings: Mapping[str, tuple[Timing, ...]] = field(default_factory=dict)
     """Strategy -> what it took, at several lengths (`python -m benchmarks.strategies` prints the table)."""
-    uses_step: bool = False
+    uses_step: Callable[[Any], bool] = never
     """Whether it minds the sampling step: its layer takes the keywords `rate` and `dt`."""
+    uses_lengths: Callable[[Any], bool] = never
+    """Whether padding behind the end of a sequence could reach its output (what looks ahead, pools or takes statistics
+    over time): then `forward` takes the keyword `lengths` (B), and leaves what each sequence alone would give."""
     identity: bool = False
     """Whether its output is its input, always, so that a pass may drop it."""
     structural: bool = False
@@ -167,6 +174,11 @@ class Operator:
     reference: str | None = None
     samples: tuple[tuple[Params, Streams], ...] = ()
     """Arguments and input types that the contract tests run over."""
+
+    @property
+    def can_use_step(self) -> bool:
+        """Whether some of its samples mind the sampling step."""
+        return any(self.uses_step(p) for p, _ in self.samples)
 
     def load_layer(self) -> Any:
         """The layer's class; imports torch."""

@@ -80,7 +80,7 @@ def manual(op: Operator) -> Manual:
         streams=op.streams,
         arguments=arguments,
         strategies=op.strategies,
-        sampling=BY_STEP if op.uses_step else BY_SAMPLE,
+        sampling=BY_STEP if op.can_use_step else BY_SAMPLE,
         looks_ahead=_looks_ahead(op),
         equations=tuple(op.equations.splitlines()),
         source=op.source,

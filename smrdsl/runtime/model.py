@@ -40,7 +40,7 @@ class CompiledModel(nn.Module):
         self._text = text
         self._input = graph.node(graph.input)
         self._timed = graph.timed
-        self._uses_step = any(n.op.uses_step for _, n, _ in graph)
+        self._uses_step = any(n.uses_step for _, n, _ in graph)
         self._kept = {key: graph.state(key) for key in graph.keys if graph.state(key)}
         self._state_keys = frozenset(f"{key}.{name}" for key, kinds in self._kept.items() for name in kinds)
         self._forms: dict[str, fx.GraphModule] = {}

@@ -214,7 +214,7 @@ def test_strategies_agree(op: Operator, p: Params, inputs: Streams) -> None:
 
 @every_sample
 def test_steps_as_trained_change_nothing(op: Operator, p: Params, inputs: Streams) -> None:
-    if not op.uses_step:
+    if not op.uses_step(p):
         pytest.skip("does not mind the sampling step")
     case = Case(op, p, inputs)
     streams = case.streams()

@@ -30,7 +30,7 @@ from pydantic import Field, model_validator
 
 from smrdsl.core.types import StreamType
 from smrdsl.ops import _cores as cores
-from smrdsl.ops.contract import Cost, Operator, Parameter, Params, Range, Streams
+from smrdsl.ops.contract import Cost, Operator, Parameter, Params, Range, Streams, always
 from smrdsl.ops.s4.timings import TIMINGS
 
 RANKS = {"legs": 1, "legt": 2, "fout": 1, "lagt": 1}
@@ -104,7 +104,7 @@ OPERATOR = Operator(
     families=("ssm", "mixer"),
     strategies=cores.STRATEGIES,
     timings=TIMINGS,
-    uses_step=True,
+    uses_step=always,
     equations="x_t = A' x_{t-1} + B' u_t;  y_t = 2 Re(C x_t) + D u_t\n"
     "bilinear: A' = (1 - Delta A / 2)^-1 (1 + Delta A / 2), B' = Delta (1 - Delta A / 2)^-1 B\n"
     "zoh: A' = e^(Delta A), B' = A^-1 (e^(Delta A) - 1) B\n"

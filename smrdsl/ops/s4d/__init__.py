@@ -29,7 +29,7 @@ from pydantic import Field
 
 from smrdsl.core.types import StreamType
 from smrdsl.ops import _cores as cores
-from smrdsl.ops.contract import Cost, Operator, Parameter, Params, Range, Streams
+from smrdsl.ops.contract import Cost, Operator, Parameter, Params, Range, Streams, always
 from smrdsl.ops.s4d.timings import TIMINGS
 
 
@@ -75,7 +75,7 @@ OPERATOR = Operator(
     families=("ssm", "mixer"),
     strategies=cores.STRATEGIES,
     timings=TIMINGS,
-    uses_step=True,
+    uses_step=always,
     equations="x_t = A x_{t-1} + B' u_t;  y_t = 2 Re(C x_t) + D u_t\n"
     "zoh: A = e^(Delta Lambda), B' = (e^(Delta Lambda) - 1) / Lambda B\n"
     "bilinear: A = (1 + Delta Lambda / 2) / (1 - Delta Lambda / 2), B' = Delta B / (1 - Delta Lambda / 2)\n"
