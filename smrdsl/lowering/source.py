@@ -14,6 +14,7 @@ from typing import Any
 
 from smrdsl.core.types import StreamType
 from smrdsl.graph.graph import Graph
+from smrdsl.lowering.context import context, told
 from smrdsl.ops.contract import Range
 
 COMMENT_COLUMN = 76
@@ -110,24 +111,22 @@ def _value(value: Any) -> str:
 
 def _forward(g: Graph) -> Iterator[str]:
     places, names = _places(g), _names(g)
-    clock = _clock(g)
-    yield f"    def forward(self, u{clock[0]}):"
+    yield f"    def forward(self, u{_signature(g, 'parallel')}):"
     for key, node, inputs in g:
         if node.op.layer:
-            call = f"{places[key]}({_arguments(g, key, inputs, names, places, clock[1])})"
+            call = f"{places[key]}({_arguments(g, key, inputs, names, places)}{_told(g, key, 'parallel')})"
             yield _noted(f"        {names[key]} = {call}", g, key)
     yield f"        return {names[g.output]}"
 
 
 def _step(g: Graph) -> Iterator[str]:
     places, names = _places(g), _names(g)
-    clock = _clock(g)
-    yield f"    def step(self, u, state{clock[0]}):"
+    yield f"    def step(self, u, state{_signature(g, 'step')}):"
     after: list[str] = []
     for key, node, inputs in g:
         if not node.op.layer:
             continue
-        arguments = _arguments(g, key, inputs, names, places, "")
+        arguments = _arguments(g, key, inputs, names, places)
         kept = [f"{key}.{name}" for name in g.state(key)]
         if not kept:
             yield _noted(f"        {names[key]} = {places[key]}({arguments})", g, key)
@@ -135,36 +134,34 @@ def _step(g: Graph) -> Iterator[str]:
         before = "".join(f', state["{k}"]' for k in kept)
         variables = [names[k] for k in kept]
         after += [f'"{k}": {v}' for k, v in zip(kept, variables, strict=True)]
-        clocked = clock[1] if node.uses_step else ""
         left = ", ".join([names[key], *variables])
-        yield _noted(f"        {left} = {places[key]}.step({arguments}{before}{clocked})", g, key)
+        yield _noted(f"        {left} = {places[key]}.step({arguments}{before}{_told(g, key, 'step')})", g, key)
     yield f"        return {names[g.output]}, {{"
     yield from (f"            {item}," for item in after)
     yield "        }"
 
 
-def _clock(g: Graph) -> tuple[str, str]:
-    """The parameter that says how long a step is, and how it is handed on."""
-    if g.timed:
-        return ", dt", ", dt=dt"
-    if any(n.uses_step for _, n, _ in g):
-        return ", rate=None", ", rate=rate"
-    return "", ""
+def _signature(g: Graph, form: str) -> str:
+    """The parameters of a form beside its stream and state."""
+    return "".join(f", {name}" if needed else f", {name}=None" for name, needed in context(g, form).items())
 
 
-def _arguments(
-    g: Graph, key: str, inputs: tuple[str, ...], names: dict[str, str], places: dict[str, str], clock: str
-) -> str:
+def _told(g: Graph, key: str, form: str) -> str:
+    """The keywords of the call of a node's layer."""
+    return "".join(f", {name}={name}" for name in told(g, key, form))
+
+
+def _arguments(g: Graph, key: str, inputs: tuple[str, ...], names: dict[str, str], places: dict[str, str]) -> str:
     node = g.node(key)
     parts = [names[i] for i in inputs]
     if node.shares:
         parts.append(f"{places[node.shares]}.weight")
-    return ", ".join(parts) + (clock if node.uses_step else "")
+    return ", ".join(parts)
 
 
 def _names(g: Graph) -> dict[str, str]:
     """A variable for each node and each state after it; the input is `u`."""
-    taken = {"u", "self", "state", "dt", "rate", "getattr"}
+    taken = {"u", "self", "state", "dt", "rate", "lengths", "getattr"}
     names = {g.input: "u"}
     for key in g.keys:
         for path in (key, *(f"{key}.{name}" for name in g.state(key))):

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from torch import fx, nn
 
 from smrdsl.graph.graph import Graph, Location, Node
+from smrdsl.lowering.context import context, told
 
 FORMS = ("parallel", "chunk", "step")
 
@@ -35,12 +36,14 @@ class _Writer:
         self.form = form
         self.fx = fx.Graph()
         self.values: dict[str, fx.Node] = {}
+        self.context: dict[str, fx.Node] = {}
         self.state_after: dict[str, fx.Node] = {}
 
     def write(self) -> fx.Graph:
         u = self._at(self.g.input, self.fx.placeholder("u"))
         state = None if self.form == "parallel" else self.fx.placeholder("state")
-        clock = self._clock()
+        for name, needed in context(self.g, self.form).items():
+            self.context[name] = self.fx.placeholder(name) if needed else self.fx.placeholder(name, default_value=None)
         for key, node, inputs in self.g:
             if key == self.g.input:
                 self.values[key] = u
@@ -48,20 +51,12 @@ class _Writer:
             arguments = [self.values[i] for i in inputs]
             if node.shares:
                 arguments.append(self._at(key, self.fx.get_attr(f"{node.shares}.weight")))
-            keywords = clock if node.uses_step else {}
+            keywords = {name: self.context[name] for name in told(self.g, key, self.form)}
             self.values[key] = self._call(key, node, arguments, keywords, state)
         y = self.values[self.g.output]
         self.fx.output(y if state is None else (y, self.state_after))
         self.fx.lint()
         return self.fx
-
-    def _clock(self) -> dict[str, fx.Node]:
-        """How long a step is: gaps before the samples, or one rate for all of them."""
-        if self.g.timed:
-            return {"dt": self.fx.placeholder("dt")}
-        if any(n.uses_step for _, n, _ in self.g):
-            return {"rate": self.fx.placeholder("rate", default_value=None)}
-        return {}
 
     def _at(self, key: str, node: fx.Node) -> fx.Node:
         """Note where in the spec a node comes from."""

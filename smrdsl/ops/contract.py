@@ -165,7 +165,7 @@ class Operator:
     uses_lengths: Callable[[Any], bool] = never
     """Whether padding behind the end of a sequence could reach its output (what looks ahead, pools or takes statistics
     over time): then `forward` takes the keyword `lengths` (B), and leaves what each sequence alone would give."""
-    identity: bool = False
+    identity: Callable[[Any], bool] = never
     """Whether its output is its input, always, so that a pass may drop it."""
     structural: bool = False
     """Made by a construct of the language (`residual`, arithmetic), not written as a step."""

@@ -1,4 +1,4 @@
-"""drop-skip: readers of `skip` read what it reads."""
+"""drop-skip: readers of what changes nothing, `skip` or `dropout(0)`, read what it reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DropSkip(Pass):
         kept: list[Entry] = []
         for key, node, inputs in g:
             inputs = tuple(instead.get(i, i) for i in inputs)
-            if node.op.identity:
+            if node.op.identity(node.params):
                 instead[key] = inputs[0]
             else:
                 kept.append((key, node, inputs))

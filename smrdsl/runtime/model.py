@@ -18,10 +18,8 @@ from smrdsl.plan.plan import Plan, make_plan
 from smrdsl.runtime.conditions import conditions
 from smrdsl.runtime.errors import InputError, StepError
 from smrdsl.runtime.groups import parameter_groups
+from smrdsl.runtime.inputs import Inputs, State
 from smrdsl.runtime.stream import Stream
-
-State = dict[str, Tensor]
-WHOLE = (torch.int64, torch.int32)
 
 
 class CompiledModel(nn.Module):
@@ -38,11 +36,8 @@ class CompiledModel(nn.Module):
         self._graph = graph
         self._plan = plan
         self._text = text
-        self._input = graph.node(graph.input)
-        self._timed = graph.timed
-        self._uses_step = any(n.uses_step for _, n, _ in graph)
+        self._inputs = Inputs(graph)
         self._kept = {key: graph.state(key) for key in graph.keys if graph.state(key)}
-        self._state_keys = frozenset(f"{key}.{name}" for key, kinds in self._kept.items() for name in kinds)
         self._forms: dict[str, fx.GraphModule] = {}
         for name, child in nest(layers).named_children():
             if hasattr(type(self), name) or name in self.__dict__:
@@ -108,22 +103,26 @@ class CompiledModel(nn.Module):
         state: State | None = None,
         return_state: bool = False,
         rate: float | Tensor | None = None,
+        lengths: Tensor | None = None,
     ) -> Any:
         """The output for a whole sequence, or for the next chunk of one, with the state after it if asked.
 
         u: (batch, length, channels), or whole numbers (batch, length). dt: (batch, length), the gap before
         each sample relative to the training step, for timed models. rate: scales every step of an untimed
-        one. state: from `initial_state`, or what an earlier call returned. Raises `InputError` for what does
-        not fit the model, with the line of the spec.
+        one. state: from `initial_state`, or what an earlier call returned. lengths: (batch,), how many samples
+        of each sequence count, in a batch padded behind them; the outputs there are of no meaning. Raises
+        `InputError` for what does not fit the model, with the line of the spec.
         """
-        self._check(u, sequence=True)
-        clock = self._clock(u.shape[:2], dt, rate)
+        self._inputs.check(u, sequence=True)
+        clock = self._inputs.clock(u.shape[:2], dt, rate)
         if state is None and not return_state:
-            return self._run("parallel", u, **clock)
+            return self._run("parallel", u, **clock, **self._inputs.lengths(u.shape, lengths))
+        if lengths is not None:
+            raise InputError("lengths are for whole sequences: feed a padded batch without state and return_state")
         self._form("chunk")
         if state is None:
             state = self.initial_state(u.shape[0], u.device)
-        self._check_state(state, u.shape[0])
+        self._inputs.check_state(state, u.shape[0])
         y, after = self._run("chunk", u, state, **clock)
         return (y, after) if return_state else y
 
@@ -140,9 +139,9 @@ class CompiledModel(nn.Module):
         dt: (batch,). Raises `StepError` where an operator looks ahead, `InputError` as `forward` does.
         """
         self._form("step")
-        self._check(u, sequence=False)
-        self._check_state(state, u.shape[0])
-        return self._run("step", u, state, **self._clock(u.shape[:1], dt, rate))
+        self._inputs.check(u, sequence=False)
+        self._inputs.check_state(state, u.shape[0])
+        return self._run("step", u, state, **self._inputs.clock(u.shape[:1], dt, rate))
 
     def initial_state(
         self, batch_size: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -206,58 +205,6 @@ class CompiledModel(nn.Module):
         if u.is_floating_point() and u.dtype != weights:
             reason += f"; the input is {u.dtype}, the weights are {weights}"
         return reason
-
-    def _check(self, u: Tensor, *, sequence: bool) -> None:
-        """Refuse an input of another shape or kind; what is no token is seen by who reads it."""
-        node = self._input
-        index = node.type.kind == "index"
-        if isinstance(u, Tensor) and (u.dtype in WHOLE if index else u.is_floating_point()):
-            width = index or u.shape[-1:] == node.type.dims[-1:]
-            if width and u.dim() == len(node.type.dims) - (not sequence):
-                return
-        axes = ["batch", "length"][: 1 + sequence] + [str(node.type.width)] * (not index)
-        kind = "whole numbers, int64 or int32," if index else "reals"
-        found = f"{u.dtype} {tuple(u.shape)}" if isinstance(u, Tensor) else f"a {type(u).__name__}"
-        message = f"the input must be {kind} ({', '.join(axes)}), this is {found}"
-        raise InputError(f"{node.location}: {node.location.text}: {message}")
-
-    def _clock(self, shape: torch.Size, dt: Tensor | None, rate: float | Tensor | None) -> dict[str, Any]:
-        """What the cores are told about time."""
-        if self._timed:
-            if rate is not None:
-                raise InputError("the model is timed: it takes dt, not rate")
-            if not isinstance(dt, Tensor) or dt.shape != shape:
-                other = "nothing" if dt is None else f"a {type(dt).__name__}"
-                found = str(tuple(dt.shape)) if isinstance(dt, Tensor) else other
-                raise InputError(f"the model is timed: dt must be {tuple(shape)}, found {found}")
-            return {"dt": dt}
-        if dt is not None:
-            raise InputError("the model takes no dt; declare its input with timed=true, or pass rate")
-        if rate is None:
-            return {}
-        if not self._uses_step:
-            raise InputError("the model has no core that a rate could apply to")
-        if isinstance(rate, Tensor) and rate.dim() > 0:
-            found = tuple(rate.shape)
-            raise InputError(f"the rate must be one number, this is {found}; gaps are for timed models")
-        if not isinstance(rate, Tensor) and not (isinstance(rate, int | float) and rate > 0):
-            raise InputError(f"the rate must be above 0, this is {rate}")
-        return {"rate": rate}
-
-    def _check_state(self, state: State, batch: int) -> None:
-        """Refuse the state of another model or batch; this runs at each step, so it does no more."""
-        if not isinstance(state, dict):
-            kind = type(state).__name__
-            raise InputError(f"the state is a {kind}; take it from `initial_state(batch_size)`")
-        if state.keys() != self._state_keys:
-            odd = min(state.keys() ^ self._state_keys)
-            told = f"lacks {odd}" if odd in self._state_keys else f"holds {odd}"
-            raise InputError(f"the state {told}: it belongs to another model")
-        for key, tensor in state.items():
-            if not isinstance(tensor, Tensor) or tensor.dim() == 0:
-                raise InputError(f"the state {key} is no tensor with a batch axis")
-            if tensor.shape[0] != batch:
-                raise InputError(f"the state is for {tensor.shape[0]} sequences, the input has {batch}")
 
 
 def _looks_ahead(g: Graph) -> str:

@@ -18,26 +18,53 @@ WIDTH = 8
 MERGES = ("add", "mul", "mean", "concat")
 
 
-def sample_steps(*, causal: bool) -> dict[str, list[str]]:
-    """Operator -> steps in the language, one for each of its samples that takes and leaves a sequence."""
+def sample_steps(*, causal: bool, timed: bool = False) -> dict[str, list[str]]:
+    """Operator -> steps in the language, one for each of its samples that takes and leaves sequences."""
     steps: dict[str, list[str]] = {}
     for name, op in operators().items():
         if op.structural or "input" in op.families:
             continue
         for params, inputs in op.samples:
-            sequence = len(inputs) == 1 and inputs[0] == StreamType.real(inputs[0].width)
-            if not sequence or getattr(params, "tie", None) or (causal and op.looks_ahead(params)):
+            sequences = all(i == StreamType.real(i.width) for i in inputs)
+            untimed = timed and "ssm" in op.families and not op.uses_step(params)
+            if not sequences or getattr(params, "tie", None) or (causal and op.looks_ahead(params)) or untimed:
                 continue
             leaves = op.infer(params, inputs)
             if leaves.timed:
-                there = "" if inputs[0].width == WIDTH else f"linear({inputs[0].width})  "
                 back = "" if leaves.width == WIDTH else f"  linear({WIDTH})"
-                steps.setdefault(name, []).append(f"{there}{name}({show_params(params)}){back}")
+                steps.setdefault(name, []).append(call(name, show_params(params), inputs) + back)
     return steps
+
+
+def call(name: str, arguments: str, inputs: tuple[StreamType, ...]) -> str:
+    """A step, or a flow over several streams, each made as wide as the sample has it."""
+    if len(inputs) == 1:
+        there = "" if inputs[0].width == WIDTH else f"linear({inputs[0].width})  "
+        return f"{there}{name}({arguments})"
+    streams = ", ".join(f"it |> linear({i.width})" for i in inputs)
+    return f"it := {name}({', '.join(filter(None, [streams, arguments]))})"
 
 
 CAUSAL = sample_steps(causal=True)
 ALL = sample_steps(causal=False)
+TIMED = sample_steps(causal=True, timed=True)
+LIBRARY = {
+    "s4_block": ["s4_block(state=4)"],
+    "s5_block": [f"s5_block(state=4, act={act})" for act in ("gelu", "full_glu", "half_glu1", "half_glu2")],
+    "h3": ["h3(state=4, shift=3)"],
+    "mamba": ["mamba(state=3, conv=3)"],
+    "mamba2": ["mamba2(state=3, head=4, groups=2)", "mamba2(state=2, head=8, norm_before_gate=true)"],
+    "mega": ["mega(state=2, qk=4)", "mega(qk=4, act=laplace, bias=simple, max_length=64, prenorm=false, kind=scale)"],
+    "mega_chunk": ["mega_chunk(state=2, qk=4, chunk=3, act=relu2)"],
+    "mega_ffn": ["mega_ffn(6)"],
+    "spade": [f"spade(state=4, heads=2, window=3, combine={c})" for c in ("concat", "add", "stack")],
+    "spade_local": ["spade_local(2, window=3, prenorm=false)"],
+}
+"""Components of the standard library that leave the width as it is."""
+UNTIMED = {"mega", "mega_chunk"}
+"""Those whose core has no step."""
+FILES = {"mega_chunk": "mega", "mega_ffn": "mega", "spade_local": "spade"}
+"""Where a component is, if not in the file of its own name."""
 
 
 @dataclass
@@ -46,12 +73,13 @@ class Writer:
 
     draw: st.DrawFn
     causal: bool
+    timed: bool = False
     inside: bool = False
     """Whether it writes the component, which cannot use itself."""
     taps: int = 0
 
     def step(self, depth: int, body: bool) -> str:
-        kinds = ["operator"] * 4
+        kinds = ["operator"] * 4 + ["library"]
         if depth > 0:
             kinds += ["residual", "gated", "parallel", "repeat", "when", "tap", "flow"]
             kinds += ["component"] if not self.inside else []
@@ -64,8 +92,12 @@ class Writer:
         return "  ".join(self.step(depth, body) for _ in range(count))
 
     def _operator(self, depth: int) -> str:
-        steps = CAUSAL if self.causal else ALL
+        steps = TIMED if self.timed else CAUSAL if self.causal else ALL
         return self.draw(st.sampled_from(steps[self.draw(st.sampled_from(sorted(steps)))]))
+
+    def _library(self, depth: int) -> str:
+        names = sorted(LIBRARY.keys() - UNTIMED if self.timed else LIBRARY)
+        return self.draw(st.sampled_from(LIBRARY[self.draw(st.sampled_from(names))]))
 
     def _body(self, depth: int) -> str:
         return "body"
@@ -114,15 +146,16 @@ class Writer:
 
 
 @st.composite
-def specs(draw: st.DrawFn, *, causal: bool = True) -> str:
+def specs(draw: st.DrawFn, *, causal: bool = True, timed: bool = False) -> str:
     """The text of a file: a component with a body, a model, and its twin by edits."""
-    writer, within = Writer(draw, causal), Writer(draw, causal, inside=True)
-    tokens = draw(st.booleans())
-    start = "tokens(vocab=11)  tok: embed(8)" if tokens else "signal(channels=3)  linear(8)"
+    writer, within = Writer(draw, causal, timed), Writer(draw, causal, timed, inside=True)
+    tokens, clock = draw(st.booleans()), ", timed=true" if timed else ""
+    start = f"tokens(vocab=11{clock})  tok: embed(8)" if tokens else f"signal(channels=3{clock})  linear(8)"
     ends = ["pool(mean)  linear(5)", "pool(last)", "linear(4)", "pool(max)  gelu", "pool(sum)"]
     ends += ["linear(11, bias=false, tie=tok)"] if tokens else []
     edits = sorted(draw(st.lists(st.sampled_from(EDITS), max_size=3, unique=True)), key=EDITS.index)
-    return "\n".join(
+    executes = EXECUTES[1:] if timed else EXECUTES
+    text = "\n".join(
         [
             f"component around(n, inner = n * width) {{ {within.block(1, body=True)}  body",
             "  residual { linear(inner)  gelu  linear(8) } }",
@@ -131,9 +164,16 @@ def specs(draw: st.DrawFn, *, causal: bool = True) -> str:
             "  around(1) { smr(memory=2) }  core: s4d(state=4)  mixed: residual { norm(kind)  s4(state=4) }",
             f"  {writer.block(2)}",
             f"  {draw(st.sampled_from(ends))} }}",
-            f"model twin extends base {{ {'  '.join([*edits, *draw(st.sampled_from(EXECUTES))])} }}",
+            f"model twin extends base {{ {'  '.join([*edits, *draw(st.sampled_from(executes))])} }}",
         ]
     )
+    return "\n".join([*imports(text), text])
+
+
+def imports(text: str) -> list[str]:
+    """The lines that bring what a text uses of the library."""
+    files = {FILES.get(name, name) for name in LIBRARY if f"{name}(" in text}
+    return [f'import "std/{file}.smr"' for file in sorted(files)]
 
 
 EDITS = (
@@ -147,7 +187,7 @@ EDITS = (
     "remove around",
 )
 EXECUTES = (
-    ("execute ssm as conv",),
+    ("execute core as conv",),
     ("execute ssm as scan",),
     ("execute ssm as recurrent",),
     ("execute ssm as auto",),

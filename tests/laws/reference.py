@@ -8,7 +8,7 @@ from torch import Tensor
 from smrdsl.runtime.model import CompiledModel
 
 
-def evaluate(model: CompiledModel, u: Tensor) -> Tensor:
+def evaluate(model: CompiledModel, u: Tensor, dt: Tensor | None = None) -> Tensor:
     """The output of a model for a sequence, without fx, passes' strategies or the layers' fast paths."""
     values: dict[str, Tensor] = {model.graph.input: u}
     tensors = dict(model.named_parameters())
@@ -20,7 +20,8 @@ def evaluate(model: CompiledModel, u: Tensor) -> Tensor:
         if node.shares:
             arguments.append(tensors[f"{node.shares}.weight"])
         slow = node.op.load_reference()
-        values[key] = slow(layer, *arguments) if slow else layer(*arguments)
+        clock = {"dt": dt} if dt is not None and node.uses_step else {}
+        values[key] = slow(layer, *arguments, **clock) if slow else layer(*arguments, **clock)
     return values[model.graph.output]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import tempfile
 from pathlib import Path
 
@@ -86,6 +87,40 @@ def test_float32_agrees_with_float64(text: str, cuts: list[int]) -> None:
         wanted = exact(u.double() if u.is_floating_point() else u)
         for y in (model(u), stepped(model, u), streamed(model, u, cuts)):
             assert close(y.double(), wanted, 1e-4), text
+
+
+@settings(LAWS, max_examples=20)
+@given(specs(timed=True), st.sampled_from(["base", "twin"]), st.lists(st.integers(0, LENGTH), max_size=3))
+def test_the_same_with_gaps_between_the_samples(text: str, name: str, cuts: list[int]) -> None:
+    model = compiled(text, name)
+    u = sequence(model, torch.float64)
+    dt = torch.rand(u.shape[:2], dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.5
+    cuts = [0, *sorted(cuts), LENGTH]
+    with torch.no_grad():
+        y, state, parts = model(u, dt), model.initial_state(2), []
+        assert close(y, evaluate(model, u, dt), 1e-9), text
+        for a, b in itertools.pairwise(cuts):
+            part, state = model(u[:, a:b], dt[:, a:b], state=state, return_state=True)
+            parts.append(part)
+        assert close(parts[-1] if y.dim() == 2 else torch.cat(parts, 1), y, 1e-9), text
+        state = model.initial_state(2)
+        for t in range(LENGTH):
+            last, state = model.step(u[:, t], state, dt[:, t])
+        assert close(last, y if y.dim() == 2 else y[:, -1], 1e-9), text
+        untimed = compiled(text.replace(", timed=true", ""), name)
+        assert close(model(u, torch.ones_like(dt)), untimed(u), 1e-9), text
+
+
+@settings(LAWS, max_examples=20)
+@given(specs(causal=False), st.lists(st.integers(0, LENGTH), min_size=2, max_size=2))
+def test_a_padded_batch_is_its_sequences_alone(text: str, lengths: list[int]) -> None:
+    model = compiled(text, "base")
+    u = sequence(model, torch.float64)
+    with torch.no_grad():
+        y = model(u, lengths=torch.tensor(lengths))
+        for i, n in enumerate(lengths):
+            alone, found = model(u[i : i + 1, :n]), y[i : i + 1]
+            assert close(found if y.dim() == 2 else found[:, :n], alone, 1e-9), text
 
 
 @settings(LAWS, max_examples=25)

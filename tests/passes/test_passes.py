@@ -43,6 +43,12 @@ def test_drop_skip() -> None:
     )
 
 
+def test_dropout_of_nothing_goes_too() -> None:
+    g = DropSkip().run(graph("dropout(0.0)  gelu  dropout(0.5)  dropout(0.0, tied=true)"))
+    assert g.keys == ("signal", "gelu", "dropout_2")
+    assert g.output == "dropout_2"
+
+
 def test_dead_code_keeps_what_learns() -> None:
     """Weights are part of the model even where the output does not use them, so that a checkpoint loads."""
     kept = DeadCode().run(graph()).keys

@@ -245,7 +245,7 @@ def error(action) -> str:
         (torch.zeros(2, 9, 3, dtype=torch.int64), "torch.int64 (2, 9, 3)"),
         (torch.zeros(2, 9, 3, dtype=torch.complex64), "torch.complex64 (2, 9, 3)"),
         ([[1.0]], "a list"),
-        (None, "a NoneType"),
+        (None, "nothing"),
     ],
 )
 def test_inputs_of_another_shape_or_kind(wrong, found, model):

@@ -181,11 +181,14 @@ def test_clocks_that_do_not_fit():
     still = compiled("model m { signal(channels=2) gelu }")
     u, dt = torch.zeros(2, 7, 2, dtype=torch.float64), torch.ones(2, 7, dtype=torch.float64)
     for action, told in (
-        (lambda: timed(u), r"the model is timed: dt must be \(2, 7\), found nothing"),
-        (lambda: timed(u, dt[:, :3]), r"the model is timed: dt must be \(2, 7\), found \(2, 3\)"),
-        (lambda: timed(u, 1.0), r"the model is timed: dt must be \(2, 7\), found a float"),
+        (lambda: timed(u), r"the model is timed: dt must be reals \(2, 7\), one gap for each sample, this is nothing"),
+        (lambda: timed(u, dt[:, :3]), r"the model is timed: dt must be .* this is torch.float64 \(2, 3\)"),
+        (lambda: timed(u, 1.0), r"the model is timed: dt must be .* this is a float"),
+        (lambda: timed(u, 0 * dt), "every gap in dt must be above 0"),
+        (lambda: timed(u, -dt), "every gap in dt must be above 0"),
+        (lambda: timed(u, dt * torch.nan), "every gap in dt must be above 0"),
         (lambda: timed(u, dt, rate=2.0), "the model is timed: it takes dt, not rate"),
-        (lambda: timed.step(u[:, 0], timed.initial_state(2), dt), r"dt must be \(2,\), found \(2, 7\)"),
+        (lambda: timed.step(u[:, 0], timed.initial_state(2), dt), r"dt must be reals \(2,\), .* this is torch.float64 \(2, 7\)"),
         (lambda: model(u, dt), "the model takes no dt; declare its input with timed=true, or pass rate"),
         (lambda: model.step(u[:, 0], model.initial_state(2), dt[:, 0]), "the model takes no dt"),
         (lambda: model(u, rate=dt), "the rate must be one number"),

@@ -2,7 +2,7 @@
 
     y = scale * x + shift
 
-`scale` (width) starts at the argument, `shift` (width) at zero.
+`scale` (width) starts at the argument, with normal noise where `std` says so, `shift` (width) at zero.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from smrdsl.ops.contract import Operator, Parameter, Params, Streams, need_real
 class AffineParams(Params):
     scale: float = Field(default=1.0, description="What the scale of every channel starts at (LayerScale: 1e-4).")
     shift: bool = Field(default=True, description="Whether a learned constant, zero at first, is added.")
+    std: float = Field(
+        default=0.0, ge=0, description="Deviation of the normal noise on the scales at the start (Mega: 0.02 around 0)."
+    )
 
 
 def infer(p: AffineParams, inputs: Streams) -> StreamType:
@@ -39,5 +42,6 @@ OPERATOR = Operator(
     samples=(
         (AffineParams(), (StreamType.real(8),)),
         (AffineParams(scale=1e-4, shift=False), (StreamType.pooled(5),)),
+        (AffineParams(scale=0.0, std=0.02), (StreamType.real(4),)),
     ),
 )

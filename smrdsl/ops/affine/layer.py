@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
-from smrdsl.kernels.initial import Draw, fill
+from smrdsl.kernels.initial import Draw, fill, fill_normal
 from smrdsl.ops.affine import AffineParams
 from smrdsl.ops.contract import Streams
 
@@ -16,12 +16,13 @@ class Affine(nn.Module):
 
     def __init__(self, p: AffineParams, inputs: Streams, output: StreamType) -> None:
         super().__init__()
-        self.start = p.scale
+        self.start, self.std = p.scale, p.std
         self.scale = nn.Parameter(torch.empty(inputs[0].width))
         self.shift = nn.Parameter(torch.empty(inputs[0].width)) if p.shift else None
 
     def reset_parameters(self, draw: Draw) -> None:
-        fill(self.scale, self.start)
+        fill_normal(self.scale, self.std, draw("scale"))
+        fill(self.scale, self.scale + self.start)
         if self.shift is not None:
             fill(self.shift, 0.0)
 

@@ -23,12 +23,17 @@ def infer(p: DropoutParams, inputs: Streams) -> StreamType:
     return inputs[0]
 
 
+def drops_nothing(p: DropoutParams) -> bool:
+    return p.p == 0
+
+
 OPERATOR = Operator(
     name="dropout",
     summary="Zeroes elements at random in training.",
     params=DropoutParams,
     infer=infer,
     layer="smrdsl.ops.dropout.layer:Dropout",
+    identity=drops_nothing,
     equations="y = x * Bernoulli(1 - p) / (1 - p) in training, x in evaluation",
     source="Srivastava et al. 2014",
     samples=(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Cost, Operator, Params, Streams, need_real
+from smrdsl.ops.contract import Cost, Operator, Params, Streams, always, need_real
 
 
 class SkipParams(Params):
@@ -26,7 +26,7 @@ OPERATOR = Operator(
     infer=infer,
     layer="smrdsl.ops.skip.layer:Skip",
     cost=cost,
-    identity=True,
+    identity=always,
     equations="y = x",
     samples=((SkipParams(), (StreamType.real(8),)), (SkipParams(), (StreamType.pooled(5),))),
 )

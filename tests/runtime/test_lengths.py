@@ -1,0 +1,64 @@
+"""Padded batches: `lengths=` leaves what each sequence alone would give."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import smrdsl
+from smrdsl.runtime.errors import InputError
+
+LOOKS_BOTH_WAYS = """
+model padded {
+  signal(channels=3)  linear(8)
+  bidirectional(merge=concat) { residual { norm(batch)  s4d(state=4) } }
+  linear(8)  gelu
+  residual { norm(layer)  s4(state=4, bidirectional=true) }
+  residual { conv1d(kernel=5, causal=false)  attention(heads=2, causal=false) }
+  POOL
+}
+"""
+LENGTHS = (7, 0, 1, 12, 11)
+
+
+@pytest.mark.parametrize("pool", ["mean", "max", "sum", "last"])
+def test_a_padded_batch_is_its_sequences_alone(pool):
+    model = smrdsl.compile_text(LOOKS_BOTH_WAYS.replace("POOL", f"pool({pool})  linear(4)")).double().eval()
+    u = torch.randn(5, 12, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    alone = [model(u[i : i + 1, :n]) for i, n in enumerate(LENGTHS)]
+    for i, n in enumerate(LENGTHS):
+        u[i, n:] = torch.nan
+    u.requires_grad_()
+    found = model(u, lengths=torch.tensor(LENGTHS))
+    torch.testing.assert_close(found, torch.cat(alone), rtol=1e-9, atol=1e-9)
+    found.sum().backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+    assert torch.isfinite(u.grad).all()
+
+
+def test_a_batch_that_is_not_padded_is_as_without_lengths():
+    model = smrdsl.compile_text(LOOKS_BOTH_WAYS.replace("POOL", "linear(4)")).double()
+    u = torch.randn(2, 6, 3, dtype=torch.float64)
+    torch.testing.assert_close(model(u, lengths=torch.tensor([6, 6])), model(u), rtol=1e-9, atol=1e-9)
+
+
+def test_causal_models_take_lengths_too():
+    model = smrdsl.compile_text("model m { signal(channels=2)  s4d(state=4) }")
+    u = torch.randn(2, 6, 2)
+    assert torch.equal(model(u, lengths=torch.tensor([3, 6])), model(u))
+
+
+def test_lengths_that_do_not_fit():
+    model = smrdsl.compile_text("model m { signal(channels=2)  pool(mean) }")
+    u = torch.zeros(2, 6, 2)
+    for lengths, told in (
+        (torch.tensor([1.0, 2.0]), r"lengths must be whole numbers \(2,\), this is torch.float32 \(2,\)"),
+        (torch.tensor([1]), r"this is torch.int64 \(1,\)"),
+        ([1, 2], "this is a list"),
+        (torch.tensor([1, 7]), "from 0 to 6"),
+        (torch.tensor([-1, 6]), "from 0 to 6"),
+    ):
+        with pytest.raises(InputError, match=told):
+            model(u, lengths=lengths)
+    with pytest.raises(InputError, match="without state and return_state"):
+        model(u, lengths=torch.tensor([1, 6]), return_state=True)
