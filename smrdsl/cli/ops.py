@@ -1,4 +1,4 @@
-"""`smrdsl ops`: the operators and their manual, from the registry. Needs no torch."""
+"""`smrdsl ops`: the operators and their manual, from the registry, and the standard library. Needs no torch."""
 
 from __future__ import annotations
 
@@ -15,33 +15,39 @@ from smrdsl.cli.output import paint
 from smrdsl.core.errors import did_you_mean
 from smrdsl.ops.manual import Manual, by_family, facts, flow, manual, named
 from smrdsl.ops.registry import operators
+from smrdsl.spec.library import library
 
 WIDEST = 100
+LIBRARY = "standard library"
 
 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print what is known as JSON.")
 def command(name: str | None, as_json: bool) -> int:
-    """List the operators, or tell all about the one called NAME."""
+    """List the operators and the standard library, or tell all about the one called NAME."""
     known = operators()
-    if name is not None and name not in known:
-        hint = did_you_mean(name, known) or "; `smrdsl ops` lists them"
-        raise click.UsageError(f"no operator `{name}`{hint}")
-    if name is not None:
-        told = manual(known[name])
-        text = json.dumps(asdict(told), indent=1) if as_json else "\n".join(page(told))
-    else:
+    if name is None:
         table = {family: [manual(op) for op in members] for family, members in by_family().items()}
         lists = {family: [asdict(m) for m in members] for family, members in table.items()}
+        lists[LIBRARY] = [asdict(e) for e in library().values()]
         text = json.dumps(lists, indent=1) if as_json else "\n".join(overview(table))
+    elif name in known:
+        told = manual(known[name])
+        text = json.dumps(asdict(told), indent=1) if as_json else "\n".join(page(told))
+    elif name in library():
+        entry = library()[name]
+        text = json.dumps(asdict(entry), indent=1) if as_json else f'import "{entry.file}"\n\n{entry.text.rstrip()}'
+    else:
+        hint = did_you_mean(name, [*known, *library()]) or "; `smrdsl ops` lists them"
+        raise click.UsageError(f"no operator `{name}`{hint}")
     print(text, flush=True)
     return 0
 
 
 def overview(table: dict[str, list[Manual]]) -> Iterator[str]:
-    """The operators by family: what each does, and how it is written."""
-    longest = max(len(m.name) for members in table.values() for m in members)
+    """The operators by family, then the library: what each does, and how it is written."""
+    longest = max(len(name) for name in (*operators(), *library()))
     for family, members in table.items():
         yield _head(family)
         for m in members:
@@ -49,6 +55,10 @@ def overview(table: dict[str, list[Manual]]) -> Iterator[str]:
             if m.arguments:
                 yield from _hang(" " * (longest + 4), m.signature, "  ")
         yield ""
+    yield _head(LIBRARY)
+    for e in library().values():
+        yield from _hang(f"  {e.name:<{longest}}  ", f"{e.file}: {e.summary}")
+    yield ""
     yield "smrdsl ops NAME tells all about one of them."
 
 

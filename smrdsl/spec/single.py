@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-
 from smrdsl.core.errors import Report, SpecError
 from smrdsl.core.source import Source
 from smrdsl.spec.cycles import component_calls
-from smrdsl.spec.files import STD, read_source
+from smrdsl.spec.library import library
 from smrdsl.spec.limits import Limits
 from smrdsl.spec.resolve import Resolver
 from smrdsl.syntax import tree
-from smrdsl.syntax.parse import parse, parse_steps
-
-
-@cache
-def library() -> Mapping[str, str]:
-    """The components of the standard library, each with the name of its file."""
-    files = {path.name: parse(read_source(path), Report()) for path in sorted(STD.glob("*.smr"))}
-    items = ((name, item) for name, file in files.items() for item in (file.items if file else ()))
-    return {item.name.id: name for name, item in items if isinstance(item, tree.Component)}
+from smrdsl.syntax.parse import parse_steps
 
 
 def layer_resolver(source: Source, width: int, limits: Limits | None = None) -> Resolver:
@@ -39,7 +28,8 @@ def layer_resolver(source: Source, width: int, limits: Limits | None = None) -> 
     signal = tree.Step(None, tree.Name("signal", span=here), (channels,), None, span=here)
     whole = tree.Block((signal, *block.statements), span=here)
     model = tree.Model(tree.Name("layer", span=here), None, None, (), whole, span=here)
-    files = {library()[callee.spelled] for callee in component_calls(block) if callee.spelled in library()}
-    imports = (tree.Import(tree.Text(f"std/{name}", span=here), None, span=here) for name in sorted(files))
+    found = (library().get(callee.spelled) for callee in component_calls(block))
+    files = sorted({entry.file for entry in found if entry})
+    imports = (tree.Import(tree.Text(name, span=here), None, span=here) for name in files)
     file = tree.File((*imports, model), span=here)
     return Resolver(source, None, limits or Limits(), report, file=file)

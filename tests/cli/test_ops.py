@@ -6,6 +6,7 @@ import pytest
 
 from smrdsl.cli.main import run
 from smrdsl.ops.registry import operators
+from smrdsl.spec.library import library
 
 
 def test_every_operator_is_listed_once(capsys):
@@ -13,7 +14,7 @@ def test_every_operator_is_listed_once(capsys):
     out, err = capsys.readouterr()
     assert err == ""
     listed = [line.split()[0] for line in out.splitlines() if line.startswith("  ") and line[2] != " "]
-    assert sorted(listed) == sorted(op.name for op in operators().values() if not op.structural)
+    assert sorted(listed) == sorted([*(op.name for op in operators().values() if not op.structural), *library()])
     assert max(map(len, out.splitlines())) <= 80
 
 
@@ -38,6 +39,16 @@ def test_every_operator_has_a_page(name, capsys):
         assert f"\n  {argument}: " in out
     run(["ops", name, "--json"])
     assert json.loads(capsys.readouterr().out)["name"] == name
+
+
+@pytest.mark.parametrize("name", sorted(library()))
+def test_what_is_in_the_library_is_shown_as_it_is_written(name, capsys):
+    assert run(["ops", name]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f'import "{library()[name].file}"\n\n# ')
+    assert f"component {name}(" in out
+    run(["ops", name, "--json"])
+    assert json.loads(capsys.readouterr().out)["signature"].startswith(f"{name}(")
 
 
 def test_all_as_json(capsys):
