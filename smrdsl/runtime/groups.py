@@ -8,13 +8,16 @@ if TYPE_CHECKING:
     from smrdsl.runtime.model import CompiledModel
 
 SSM_RATE = 1e-3
-"""The learning rate at most of A, B and the step, in the published S4 and S5 configurations."""
+"""The learning rate of A, B and the step in most published S4 and S5 configurations."""
 
 
-def parameter_groups(model: CompiledModel, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: CompiledModel, lr: float, weight_decay: float, ssm_lr: float = SSM_RATE
+) -> list[dict[str, Any]]:
     """Groups for an optimiser: regular, without decay, and the cores' dynamics, slow and without decay.
 
-    Slow is at most 1e-3. What a user put into the model is regular, and decays if it has more than one axis.
+    Slow is `ssm_lr`, and never above lr. What a user put into the model is regular, and decays if it has more than
+    one axis.
     """
     tensors = dict(model.named_parameters())
     sorted_: dict[tuple[str, bool], list[Any]] = {}
@@ -29,7 +32,7 @@ def parameter_groups(model: CompiledModel, lr: float, weight_decay: float) -> li
         {
             "name": group if decay else f"{group} without decay",
             "params": members,
-            "lr": min(lr, SSM_RATE) if group == "ssm" else lr,
+            "lr": min(lr, ssm_lr) if group == "ssm" else lr,
             "weight_decay": weight_decay if decay else 0.0,
         }
         for (group, decay), members in sorted_.items()

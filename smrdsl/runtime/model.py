@@ -17,7 +17,7 @@ from smrdsl.lowering.to_fx import FORMS, failed_at, to_fx
 from smrdsl.plan.plan import Plan, make_plan
 from smrdsl.runtime.conditions import conditions
 from smrdsl.runtime.errors import InputError, StepError
-from smrdsl.runtime.groups import parameter_groups
+from smrdsl.runtime.groups import SSM_RATE, parameter_groups
 from smrdsl.runtime.inputs import Inputs, State
 from smrdsl.runtime.stream import Stream
 
@@ -165,15 +165,24 @@ class CompiledModel(nn.Module):
         set_strategies(self, self._plan.strategies)
         return self._plan
 
-    def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Optimiser groups as the papers prescribe them per operator, for `torch.optim.AdamW` and its kin."""
-        return parameter_groups(self, lr, weight_decay)
+    def parameter_groups(self, lr: float, weight_decay: float, ssm_lr: float = SSM_RATE) -> list[dict[str, Any]]:
+        """Optimiser groups as the papers prescribe them per operator, for `torch.optim.AdamW` and its kin.
+
+        ssm_lr: the rate of A, B and the step where the paper has one of their own (S4, S5), at most lr.
+        """
+        return parameter_groups(self, lr, weight_decay, ssm_lr)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model as a package that Python imports; it replaces only a package of ours."""
         from smrdsl.runtime.package import save_package
 
         save_package(self, folder)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model as `transformers` loads it. Raises `SmrError` where that has no such model."""
+        from smrdsl.runtime.checkpoint import save_pretrained
+
+        save_pretrained(self, self.graph, folder)
 
     # --- running a form, with mistakes told in the user's terms
 

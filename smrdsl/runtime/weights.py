@@ -1,4 +1,4 @@
-"""Weights: safetensors files, whose header is held against the model before anything is loaded."""
+"""Weights: what a model learned, as files, whose header is held against the model before anything is loaded."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from smrdsl.core.errors import did_you_mean
 from smrdsl.runtime.errors import WeightsError
+from smrdsl.runtime.tensors import FILE as FILE
+from smrdsl.runtime.tensors import Shapes as Shapes
+from smrdsl.runtime.tensors import Tensors, open_tensors
 
-Shapes = Mapping[str, tuple[int, ...]]
-FILE = "weights.safetensors"
-"""What the weights are called in a package."""
 TOLD = 8
 """Mistakes that are told one by one."""
 
@@ -50,49 +49,45 @@ def shapes_of(module: nn.Module) -> Shapes:
 
 def read_shapes(file: str | os.PathLike[str]) -> Shapes:
     """The shapes of the tensors in a file, from its header. Raises `WeightsError`."""
-    with _open(file) as opened:
-        return {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}
+    return open_tensors(file).shapes
 
 
 def compare(wanted: Shapes, found: Shapes, file: str | os.PathLike[str]) -> None:
     """Raise `WeightsError` unless both have the same names and shapes."""
+    refuse(differences(wanted, found), file)
+
+
+def differences(wanted: Shapes, found: Shapes) -> list[str]:
+    """What is missing, left over, or of another shape."""
     missing, odd = wanted.keys() - found.keys(), found.keys() - wanted.keys()
     problems = [f"{key} {wanted[key]} is missing{did_you_mean(key, odd)}" for key in missing]
     problems += [f"{key} {found[key]} belongs to nothing in the model" for key in odd]
     for key in wanted.keys() & found.keys():
         if wanted[key] != found[key]:
             problems.append(f"{key}: wanted {wanted[key]}, found {found[key]}")
+    return sorted(problems)
+
+
+def refuse(problems: list[str], file: str | os.PathLike[str]) -> None:
+    """Raise `WeightsError` if there are problems, with the first of them."""
     if problems:
-        shown = "\n  ".join(sorted(problems)[:TOLD])
+        shown = "\n  ".join(problems[:TOLD])
         more = f"\n  and {len(problems) - TOLD} more" if len(problems) > TOLD else ""
         raise WeightsError(f"E0901: {file} does not fit the model:\n  {shown}{more}")
 
 
-def load_into(module: nn.Module, file: str | os.PathLike[str]) -> None:
+def load_into(module: nn.Module, file: str | os.PathLike[str] | Tensors) -> None:
     """Give a module the weights of a file or package, once names and shapes are known to fit.
 
     The module is then float64 if all of them are, else float32: half precision is for `torch.autocast`.
     """
+    opened = file if isinstance(file, Tensors) else open_tensors(file)
     wanted = shapes_of(module)
-    compare(wanted, read_shapes(file), file)
-    with _open(file) as opened:
-        tensors: dict[str, Tensor] = {key: opened.get_tensor(key) for key in wanted}
+    compare(wanted, opened.shapes, opened.place)
+    tensors: dict[str, Tensor] = {key: opened.read(key) for key in wanted}
     own = module.state_dict()
-    for key, tensor in tensors.items():
-        if tensor.is_floating_point() != own[key].is_floating_point():
-            raise WeightsError(f"E0901: {file} does not fit the model:\n  {key} holds {tensor.dtype}")
+    odd = [key for key, tensor in tensors.items() if tensor.is_floating_point() != own[key].is_floating_point()]
+    refuse([f"{key} holds {tensors[key].dtype}" for key in odd], opened.place)
     kinds = {t.dtype for t in tensors.values() if t.is_floating_point()}
     module.to(torch.float64 if kinds == {torch.float64} else torch.float32)
     module.load_state_dict(tensors)
-
-
-def _open(file: str | os.PathLike[str]):
-    path = Path(file)
-    if path.is_dir():
-        path = path / FILE
-    if not path.is_file():
-        raise WeightsError(f"E0901: {path} is no file" if path.exists() else f"E0901: {path} does not exist")
-    try:
-        return safe_open(path, "pt")
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"E0901: {path} is no safetensors file, or cut short: {error}") from None
