@@ -36,8 +36,8 @@ def pairs(z: Tensor) -> Tensor:
 
 def norm_of(g: dict[str, Tensor], path: str, prefix: str = "norm_", scale: str = "weight") -> dict[str, Tensor]:
     """The tensors of a norm under `path`."""
-    found = {"weight": scale, "bias": "bias", "g": "scalar", "running_mean": "running_mean", "running_var": "running_var"}
-    return {f"{path}.{ours}": g[prefix + theirs] for ours, theirs in found.items() if prefix + theirs in g}
+    names = {"weight": scale, "g": "scalar", **{n: n for n in ("bias", "running_mean", "running_var")}}
+    return {f"{path}.{ours}": g[prefix + theirs] for ours, theirs in names.items() if prefix + theirs in g}
 
 
 def check(text: str, weights: dict[str, Tensor], x: Tensor, wanted: Tensor, step: bool) -> None:
@@ -100,8 +100,7 @@ def test_mega_layer(name: str) -> None:
         f"mega(state={c['N']}, qk={z}, inner={inner}, act={c['act']}, bias={c['rel']}, chunk={chunk}, kind={kind}, "
         f"causal={str(c['causal']).lower()}, max_length={longest}, prenorm={str(c['prenorm']).lower()})"
     )
-    if not c["bidir"] and not c["causal"]:
-        text += "  replace ema with ema(state=4)"
+    assert c["bidir"] == (not c["causal"])
     u, zs, r, hx = (slice(*b) for b in ((0, d), (d, d + z), (d + z, d + z + inner), (d + z + inner, None)))
     linear = {
         "linear": (g["W_v"], g["b_v"]),
@@ -111,11 +110,11 @@ def test_mega_layer(name: str) -> None:
         "linear_5": (g["W_h"], g["b_h"]),
         "linear_6": (g["W_mx"][hx], g["b_mx"][hx]),
     }
-    bias = {"rel_bias": "rel_pos_bias", "alpha": "rel_alpha", "beta": "rel_beta"}
-    weights = norm_of(g, "mega.norm")
-    weights |= {f"mega.{path}.{n}": t for path, both in linear.items() for n, t in zip(("weight", "bias"), both, strict=True)}
+    weights = norm_of(g, "mega.norm" if c["prenorm"] else "mega.norm_2")
+    for path, (weight, b) in linear.items():
+        weights |= {f"mega.{path}.weight": weight, f"mega.{path}.bias": b}
     weights |= {f"mega.ema.{n}": g[f"ema_{n}"] for n in ("delta", "alpha", "beta", "gamma", "omega")}
-    weights |= {f"mega.attend.{ours}": g[theirs] for ours, theirs in bias.items() if theirs in g}
+    weights |= {f"mega.attend.{n}": g[n] for n in ("rel_pos_bias", "rel_alpha", "rel_beta") if n in g}
     for path, row in (("affine", 0), ("affine_2", 1)):
         weights |= {f"mega.{path}.scale": g["gamma"][row], f"mega.{path}.shift": g["beta"][row]}
     check(text, weights, g["x"], g["y"], step="step_y" in g)
@@ -135,7 +134,8 @@ def test_spade_layer(name: str) -> None:
     size = f"heads={c['heads']}, window={c['radius'] + 1}, positions={positions}, prenorm={str(before).lower()}"
     local = name.endswith("localonly")
     top = "spade_local" if local else "spade"
-    layer = f"spade_local({size})" if local else f"spade(state={c['N']}, combine={c['combine']}, weight={c['s4w']}, {size})"
+    layer = f"spade(state={c['N']}, combine={c.get('combine')}, weight={c['s4w']}, {size})"
+    layer = f"spade_local({size})" if local else layer
     feed = f"mlp({c['ffn']}, act={c['act']})"
     feed = f"residual {{ norm(layer)  {feed} }}" if before else f"residual {{ {feed} }}  norm(layer)"
     concat = c.get("combine") == "concat" and not local
@@ -147,7 +147,8 @@ def test_spade_layer(name: str) -> None:
     if not local:
         weights |= {f"{top}.branch.0.far.{n}" if concat else f"{top}.far.{n}": t for n, t in s4(g).items()}
     if concat:
-        weights |= norm_of(g, f"{top}.branch.0.norm", "norm_global_") | norm_of(g, f"{top}.branch.1.norm", "norm_local_")
+        weights |= norm_of(g, f"{top}.branch.0.norm", "norm_global_")
+        weights |= norm_of(g, f"{top}.branch.1.norm", "norm_local_")
         weights |= {f"{top}.linear.weight": g["W_agg"], f"{top}.linear.bias": g["b_agg"]}
     elif c.get("combine") == "add" and not local:
         weights |= norm_of(g, f"{top}.far_norm", "norm_global_") | norm_of(g, f"{top}.near_norm", "norm_local_")
