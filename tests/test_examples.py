@@ -31,6 +31,58 @@ def test_01_quickstart_and_its_baseline() -> None:
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
 
 
+def test_02_language_model() -> None:
+    model = smrdsl.compile(EXAMPLES / "02_language_model.smr", mode="infer", set={"width": 16, "depth": 2})
+    u = torch.randint(0, 256, (2, 11))
+    with torch.no_grad():
+        y = model(u)
+        state, steps = model.initial_state(2), []
+        for t in range(11):
+            y_t, state = model.step(u[:, t], state)
+            steps.append(y_t)
+    assert y.shape == (2, 11, 256)
+    torch.testing.assert_close(torch.stack(steps, 1), y, rtol=1e-4, atol=1e-5)
+    names = model.state_dict().keys()
+    assert "tok.weight" in names
+    assert not any(name.startswith("head") for name in names)
+
+
+def test_03_place() -> None:
+    g = smrdsl.lower(EXAMPLES / "03_place.smr", "mamba_smr_lm")
+    gates = [k for k in g.keys if g.node(k).op.name == "smr"]
+    assert [k.split(".")[:2] for k in gates] == [["layers", "1"], ["layers", "3"], ["layers", "5"]]
+    for key in gates:
+        assert g.node(key).type.width == 2 * 64
+        (reader,) = g.readers(key)
+        assert g.node(reader).op.name == "s6"
+    base = smrdsl.lower(EXAMPLES / "03_place.smr", "mamba_lm")
+    assert {*base.keys} == {*g.keys} - {*gates}
+
+
+def test_05_dataflow() -> None:
+    model = smrdsl.compile(EXAMPLES / "05_dataflow.smr", mode="infer")
+    u = torch.randn(2, 9, 8)
+    with torch.no_grad():
+        y, state = model(u), model.initial_state(2)
+        for t in range(9):
+            last, state = model.step(u[:, t], state)
+    assert y.shape == u.shape
+    torch.testing.assert_close(last, y[:, -1], rtol=1e-4, atol=1e-5)
+
+
+def test_07_irregular() -> None:
+    path = EXAMPLES / "07_irregular.smr"
+    model = smrdsl.compile(path, mode="infer", dtype="float64")
+    text = path.read_text(encoding="utf-8").replace(", timed=true", "")
+    untimed = smrdsl.compile_text(text, mode="infer", dtype="float64")
+    u, dt = torch.randn(2, 9, 1).double(), torch.ones(2, 9).double()
+    with torch.no_grad():
+        torch.testing.assert_close(model(u, dt), untimed(u), rtol=1e-9, atol=1e-9)
+        assert not torch.allclose(model(u, 2 * dt), untimed(u))
+    with pytest.raises(smrdsl.SmrError, match="the model is timed: dt must be"):
+        model(u)
+
+
 def test_04_hybrid() -> None:
     g = smrdsl.lower(EXAMPLES / "04_hybrid.smr")
     layers = {i: [g.node(k).op.name for k in g.keys if k.startswith(f"layers.{i}.")] for i in range(8)}
