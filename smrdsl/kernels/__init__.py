@@ -2,7 +2,7 @@
 
 State-space cores stand on these, each on those above it:
 
-    transition.py    A-bar: diagonal, dense, or diagonal plus low rank
+    transition.py    A-bar: diagonal, complex or real, dense, or diagonal plus low rank
     discretise.py    from Lambda, P, B and the step to A-bar and B-bar
     powers.py        A-bar^j by doubling, without a complex exponential
     system.py        a time-invariant system: its kernel, its response to a state, its state after a sequence
@@ -11,5 +11,10 @@ State-space cores stand on these, each on those above it:
     scan.py          a whole sequence in chunks
     recurrence.py    a whole sequence step by step
     memo.py          what is kept of parameters in inference
+    lengths.py       padded batches: which times belong to a sequence
+    fixed.py         a bank of systems that are discrete in themselves
     core.py          one of the three ways, by name
+    normalised.py    kernels that depend on the length
+    modes.py         complex recurrences by themselves
+    mimo.py          one system for all channels, with them inside
 """

@@ -94,19 +94,34 @@ def fourier_rotation(n: int) -> Real:
 def nplr(measure: str, n: int, rank: int = 1) -> Nplr:
     """The diagonal-plus-low-rank form for an even N.
 
-    A + P P^T is a multiple of the identity plus a skew matrix, so Im Lambda and V are those of a Hermitian one. An
-    eigenvector is free up to a phase, on which the clip of B depends: as LAPACK leaves it, its first entry is real.
+    An eigenvector is free up to a phase, on which the clip of B depends: as LAPACK leaves it, its first entry is real.
     """
-    a, b = transition(measure, n)
+    b = transition(measure, n)[1]
     p = correction(measure, n, rank)
-    normal = a + p.T @ p
-    re = np.mean(np.diag(normal))
-    im, v = np.linalg.eigh(-1j * (normal - re * np.eye(n)))
-    im, v = im[: n // 2], v[:, : n // 2].astype(np.complex128)
-    if abs(im[-1]) < 1e-4:
+    lam, v = spectrum(measure, n, rank)
+    lam, v = lam[: n // 2], v[:, : n // 2].copy()
+    if abs(lam[-1].imag) < 1e-4:
         # The two constants of fout share the eigenvalue 0; this is the pair that published models take.
         v[:, -1] = 0.0
         v[:2, -1] = np.sqrt(0.5), 1j * np.sqrt(0.5)
+    v = from_real(v)
+    return Nplr(lam, p @ v.conj(), b @ v.conj(), v)
+
+
+@cache
+def spectrum(measure: str, n: int, rank: int = 1) -> tuple[Complex, Complex]:
+    """All eigenvalues of A + P P^T for any N, most negative Im first, and the columns V (N, N) of eigenvectors.
+
+    A + P P^T is a multiple of the identity plus a skew matrix, so Im Lambda and V are those of a Hermitian one.
+    """
+    p = correction(measure, n, rank)
+    normal = transition(measure, n)[0] + p.T @ p
+    re = np.mean(np.diag(normal))
+    im, v = np.linalg.eigh(-1j * (normal - re * np.eye(n)))
+    return re + 1j * im, from_real(v.astype(np.complex128))
+
+
+def from_real(v: Complex) -> Complex:
+    """Eigenvectors turned so that the first entry of each is real."""
     lead = np.take_along_axis(v, np.argmax(np.abs(v) > 1e-8, axis=0)[None], axis=0)
-    v = v * (np.conj(lead) / np.abs(lead))
-    return Nplr(re + 1j * im, p @ v.conj(), b @ v.conj(), v)
+    return v * (np.conj(lead) / np.abs(lead))
