@@ -22,6 +22,8 @@ from smrdsl.plan.measured import BATCH, WIDTH
 LENGTHS = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 LONGEST_LOOP = 1024
 """Beyond it a loop in Python is far behind; its time is proportional to the length."""
+WIDTHS = {"ssd_scan": (WIDTH, 128, 128, WIDTH // 64)}
+"""Of the streams of operators that read several."""
 
 
 def milliseconds(work: Callable[[], object], runs: int) -> float:
@@ -36,20 +38,20 @@ def milliseconds(work: Callable[[], object], runs: int) -> float:
 
 def measure(op: Operator, strategy: str, length: int) -> tuple[float, float]:
     """(forward, forward and backward) in milliseconds."""
-    params, stream = op.params(), (StreamType.real(WIDTH),)
-    layer = op.load_layer()(params, stream, op.infer(params, stream))
+    params, inputs = op.params(), tuple(map(StreamType.real, WIDTHS.get(op.name, (WIDTH,))))
+    layer = op.load_layer()(params, inputs, op.infer(params, inputs))
     layer.reset_parameters(draw_for(0, op.name))
     layer.strategy = strategy
-    u = torch.randn(BATCH, length, WIDTH)
+    streams = [torch.randn(BATCH, length, i.width) for i in inputs]
     runs = 9 if length <= 1024 else 3
 
     def forward() -> None:
         with torch.no_grad():
-            layer(u)
+            layer(*streams)
 
     def training() -> None:
         layer.zero_grad()
-        layer(u).square().mean().backward()
+        layer(*streams).square().mean().backward()
 
     return milliseconds(forward, runs), milliseconds(training, runs)
 

@@ -93,8 +93,8 @@ def compile_lowered(
     import torch
 
     from smrdsl.lowering.layers import make_layers
+    from smrdsl.runtime.checkpoint import load_weights
     from smrdsl.runtime.model import CompiledModel
-    from smrdsl.runtime.weights import load_into
 
     try:
         place = torch.empty(0, device=wanted.device).device
@@ -102,7 +102,7 @@ def compile_lowered(
         raise SmrError(f"cannot use the device `{wanted.device}`: {str(error).splitlines()[0]}") from None
     model = CompiledModel(graph, make_layers(graph, seed), plan, lowered.text)
     if weights is not None:
-        load_into(model, weights)
+        load_weights(model, graph, weights)
     return model.to(place, getattr(torch, wanted.dtype)).train(mode == "train")
 
 
@@ -114,8 +114,9 @@ def compile(path: str | os.PathLike[str], model: str | None = None, **options: A
 
     model: its name, by default the first of the file. set: values for its parameters. length, batch: what to
     plan for (any other runs too). mode: "train" gives it in training mode, "infer" and "decode" in evaluation
-    mode. seed: of the initial weights, drawn per parameter path. weights: a safetensors file, or a package.
-    dtype (float32 unless given), device: as torch has them. disable: names of passes. limits: `Limits`.
+    mode. seed: of the initial weights, drawn per parameter path. weights: a safetensors file, a package, or a
+    checkpoint of transformers or mamba_ssm (docs/checkpoints.md). dtype (float32 unless given), device: as torch
+    has them. disable: names of passes. limits: `Limits`.
     Raises `SpecError` with all diagnostics.
     """
     limits = options.get("limits") or Limits()

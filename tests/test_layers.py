@@ -13,14 +13,16 @@ PACKAGE = ROOT / "smrdsl"
 ROOMS = {
     "core": set(),
     "syntax": {"core"},
-    "kernels": set(),
+    "native": set(),
+    "kernels": {"native"},
     "ops": {"core", "kernels"},
     "spec": {"core", "syntax", "ops"},
     "graph": {"core", "ops", "spec"},
-    "plan": {"core", "ops", "graph"},
+    "plan": {"core", "native", "ops", "graph"},
     "passes": {"core", "ops", "graph", "plan"},
     "lowering": {"core", "ops", "graph"},
-    "runtime": {"core", "ops", "graph", "plan", "lowering", "draw"},
+    "checkpoints": {"core", "syntax", "ops", "graph"},
+    "runtime": {"core", "kernels", "ops", "graph", "plan", "lowering", "draw", "checkpoints"},
     "draw": {"core", "ops", "graph"},
 }
 OWNERS = {

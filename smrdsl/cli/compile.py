@@ -28,7 +28,7 @@ from smrdsl.runtime.conditions import DTYPES, LARGEST, MODES
 @click.option("--dtype", type=click.Choice(DTYPES), default=None)
 @click.option("--device", default=None, help="cpu, cuda, ...")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the initial weights.")
-@click.option("--weights", metavar="FILE", help="A safetensors file, or a package, with the model's weights.")
+@click.option("--weights", metavar="PATH", help="A file, a package or a checkpoint with the model's weights.")
 @click.option("--disable", multiple=True, metavar="PASS", help="Leave a pass out. Repeatable.")
 @click.option("--dump-passes", "dump", metavar="DIR", help="Write the graph after each pass, as text.")
 @click.option("--quiet", is_flag=True, help="Print nothing but diagnostics.")

@@ -56,9 +56,21 @@ class Commands(click.Group):
         return code
 
 
+def show_version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
+    if not asked:
+        return
+    print(f"smrdsl {__version__}")
+    if ctx.params["verbose"]:
+        from smrdsl.native import describe
+
+        print(describe())
+    ctx.exit()
+
+
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="smrdsl %(version)s")
-def cli() -> None:
+@click.option("--verbose", "-v", is_flag=True, is_eager=True, help="With --version: also which native kernels run.")
+@click.option("--version", is_flag=True, expose_value=False, callback=show_version, help="Show the version and exit.")
+def cli(verbose: bool) -> None:
     """Describe stacks of state-space models; get a drawn, checked, fast PyTorch module."""
 
 

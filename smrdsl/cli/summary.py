@@ -47,7 +47,8 @@ def command(
     print(heading(graph, length, batch), end="\n\n")
     plan = outline(graph, fold=not every)
     print(table(HEADS, list(lines(graph, costs, plan)), sys.stdout), end="\n\n")
-    print(footing(list(costs.values()), len(set(plan.shown.values())) < len(graph)), flush=True)
+    each = "pair" if graph.paired else "sequence"
+    print(footing(list(costs.values()), len(set(plan.shown.values())) < len(graph), each), flush=True)
     return 0
 
 
@@ -94,15 +95,15 @@ def _numbers(r: Row) -> tuple[str, ...]:
     return tuple("-" if text.startswith("0") else text for text in numbers)
 
 
-def footing(costs: list[Row], folded: bool) -> str:
+def footing(costs: list[Row], folded: bool, each: str) -> str:
     """Whether the model can be stepped, and what the columns count."""
     ahead, state = acausal(costs), total(costs).state
-    notes = [f"causal: can be stepped, with {scaled(state, 'B')} of state for each sequence"]
+    notes = [f"causal: can be stepped, with {scaled(state, 'B')} of state for each {each}"]
     if ahead:
         notes = ["not causal, so it cannot be stepped; what looks ahead:"]
         notes += [f"  {r.operator} at {r.location}" for r in ahead]
     notes += [
-        "FLOPs (forward) and state are of one sequence; kept is what the backward pass",
+        f"FLOPs (forward) and state are of one {each}; kept is what the backward pass",
         "needs, of the batch",
     ]
     if folded:

@@ -199,7 +199,8 @@ CODES: dict[str, Code] = {
     ),
     "E0704": Code(
         "expansion too deep",
-        "Components are nested deeper than the limit.",
+        "Components, imports or models that extend one another are nested deeper than the limit, or one parameter\n"
+        "needs another, and that another, too often in a row.",
     ),
     # 08 execution
     "E0801": Code(

@@ -1,6 +1,7 @@
 """StreamType: what flows between two steps.
 
-Axes: `B` batch and `L` length are symbolic, the last axis is the width, a number.
+Axes: `B` batch and `L` length are symbolic, the last axis is the width, a number. A pair of sequences flows as one
+stream with the batch axis `2B`: rows 2i and 2i + 1 belong together.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 Dim = int | str
+PAIRS = "2B"
+"""The batch axis of a stream of pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,24 @@ class StreamType:
     def timed(self) -> bool:
         """Whether there is a time axis."""
         return "L" in self.dims
+
+    @property
+    def paired(self) -> bool:
+        """Whether its rows are pairs."""
+        return self.dims[:1] == (PAIRS,)
+
+    @property
+    def rows(self) -> int:
+        """How many rows one element of the batch has: 2 of a pair."""
+        return 2 if self.paired else 1
+
+    def pair(self) -> StreamType:
+        """The same of a pair."""
+        return StreamType((PAIRS, *self.dims[1:]), self.kind, self.vocab)
+
+    def single(self) -> StreamType:
+        """The same of one sequence: what a pair is two of."""
+        return StreamType(("B", *self.dims[1:]), self.kind, self.vocab)
 
     def with_width(self, width: int) -> StreamType:
         return StreamType((*self.dims[:-1], width), self.kind, self.vocab)

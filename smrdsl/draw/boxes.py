@@ -87,7 +87,9 @@ def _tooltip(g: Graph, key: str, node: Node) -> list[str]:
     if learned:
         lines.append(f"{count(_size(g, key), 'parameter')}: {learned}")
     if node.shares:
-        lines.append(f"shares the weight of {node.shares}")
+        names = list(g.shared(key))
+        what = "the weight" if names == ["weight"] else ", ".join(names)
+        lines.append(f"shares {what} of {node.shares}")
     kept = ", ".join(f"{name} {s.shape}" for name, s in g.state(key).items())
     if kept:
         lines.append(f"state: {kept}".replace("'T'", "T"))

@@ -5,7 +5,7 @@ names              the model's is an identifier; a key is names and numbers with
 one input          exactly one node of the family `input`
 streams            a node reads as many streams as its operator takes, at the ports 0, 1, ...
 types              its type is what its operator's shape rule gives for them
-ties               a node shares a weight exactly where its arguments say so, of the shape that is needed
+ties               a node shares weights exactly where its arguments say so, of the shapes that are needed
 strategies         a node asks only for a strategy that its operator has
 
 That there is no cycle is seen to where graphs are built.
@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 
 from smrdsl.graph.graph import Graph, GraphError, Node
-from smrdsl.ops.contract import LabelOf, Operator, Params
+from smrdsl.ops.contract import Operator, inferred, tie_of
 
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 KEY = re.compile(r"[A-Za-z_]\w*(\.([A-Za-z_]\w*|\d+))*", re.ASCII)
@@ -53,8 +53,8 @@ def _check_node(g: Graph, key: str) -> None:
     ports = [port for _, _, port in g.nx.in_edges(key, keys=True)]
     _need(sorted(ports) == list(range(len(ports))), f"{key}: ports {sorted(ports)}")
     _need(takes(node.op, len(ports)), f"{key}: `{node.op.name}` reads {len(ports)} streams")
-    inferred = node.op.infer(node.params, types)
-    _need(inferred == node.type, f"{key}: its type is {node.type}, its shape rule gives {inferred}")
+    found = inferred(node.op, node.params, types)
+    _need(found == node.type, f"{key}: its type is {node.type}, its shape rule gives {found}")
     allowed = (*node.op.strategies, "auto")
     _need(node.strategy in allowed, f"{key}: strategy {node.strategy}, not one of {allowed}")
 
@@ -67,18 +67,12 @@ def takes(op: Operator, streams: int) -> bool:
 
 
 def _check_tie(g: Graph, key: str, node: Node) -> None:
-    tie = next((name for name in _ties(type(node.params)) if getattr(node.params, name) is not None), None)
+    tie = tie_of(node.params)
     _need((tie is None) == (node.shares is None), f"{key}: it shares {node.shares}, its arguments say {tie}")
     if tie is None or node.shares is None:
         return
     _need(node.shares in g.nx, f"{key} shares the weight of {node.shares}, which is gone")
-    alone = node.params.model_copy(update={tie: None})
-    wanted = node.op.parameters(alone, g.input_types(key), node.type).get("weight")
-    found = g.parameters(node.shares).get("weight")
-    fits = wanted is not None and found is not None and wanted.shape == found.shape
-    _need(fits, f"{key}: the weight of {node.shares} does not fit")
-
-
-def _ties(params: type[Params]) -> list[str]:
-    """The arguments that name a step whose weight is shared."""
-    return [n for n, f in params.model_fields.items() if any(isinstance(m, LabelOf) for m in f.metadata)]
+    found = g.parameters(node.shares)
+    for name, wanted in g.shared(key).items():
+        fits = name in found and found[name].shape == wanted.shape
+        _need(fits, f"{key}: the {name} of {node.shares} does not fit")

@@ -5,6 +5,8 @@
     activations   bytes kept for the backward pass, for the whole batch
     state         bytes that a step remembers for one sequence; what grows with the past, after `length` steps
 
+Of a model of pairs, one sequence is one pair: what runs on both counts twice.
+
 The work of a node is that of its strategy; where the plan is to choose, that of the operator's first.
 """
 
@@ -47,16 +49,16 @@ def row(g: Graph, key: str, length: int, batch: int = 1, dtype: str = "float32")
     """The row of one node."""
     node, size = g.node(key), BYTES[dtype]
     strategy = node.strategy if node.strategy != "auto" else (*node.op.strategies, "")[0]
-    cost = node.op.cost(node.params, g.input_types(key), node.type, length, strategy)
+    cost = node.op.cost(node.params, *g.seen_types(key), length, strategy)
     return Row(
         path=key,
         operator=node.op.name,
         arguments=show_params(node.params),
         output=str(node.type),
         parameters=sum(p.size for p in g.parameters(key).values()),
-        flops=cost.flops,
-        activations=cost.activations * size * batch,
-        state=sum(_state_bytes(s, length, size) for s in g.state(key).values()),
+        flops=cost.flops * node.type.rows,
+        activations=cost.activations * node.type.rows * size * batch,
+        state=sum(_state_bytes(s, length, size) for s in g.state(key).values()) * node.type.rows,
         looks_ahead=node.op.looks_ahead(node.params),
         location=node.location,
     )

@@ -14,7 +14,7 @@ from functools import cached_property
 import networkx as nx
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Operator, Parameter, Params, State
+from smrdsl.ops.contract import Operator, Parameter, Params, State, seen, shared
 
 
 class GraphError(AssertionError):
@@ -47,7 +47,7 @@ class Group:
 class Node:
     """One operation: what it computes, the type of its stream, and where it comes from.
 
-    `shares` is the key of the node whose weight it uses. `strategy` is what the spec asks for, `auto` for the
+    `shares` is the key of the node whose weights it uses. `strategy` is what the spec asks for, `auto` for the
     plan's choice.
     """
 
@@ -137,15 +137,25 @@ class Graph:
     def input_types(self, key: str) -> tuple[StreamType, ...]:
         return tuple(self.node(i).type for i in self.inputs(key))
 
+    def seen_types(self, key: str) -> tuple[tuple[StreamType, ...], StreamType]:
+        """The types of a node's inputs and output as its operator sees them: a pair is two sequences."""
+        node = self.node(key)
+        return seen(node.op, self.input_types(key)), node.type.single()
+
     def parameters(self, key: str) -> Mapping[str, Parameter]:
         """The tensors that a node learns, without those it shares."""
         node = self.node(key)
-        return node.op.parameters(node.params, self.input_types(key), node.type)
+        return node.op.parameters(node.params, *self.seen_types(key))
+
+    def shared(self, key: str) -> Mapping[str, Parameter]:
+        """The tensors that a node uses of the one that it shares with, by their names there."""
+        node = self.node(key)
+        return shared(node.op, node.params, *self.seen_types(key))
 
     def state(self, key: str) -> Mapping[str, State]:
         """What a node remembers between steps."""
         node = self.node(key)
-        return node.op.state(node.params, self.input_types(key), node.type)
+        return node.op.state(node.params, *self.seen_types(key))
 
     @property
     def input(self) -> str:
@@ -156,6 +166,11 @@ class Graph:
     def timed(self) -> bool:
         """Whether the model takes the gaps between samples."""
         return bool(getattr(self.node(self.input).params, "timed", False))
+
+    @property
+    def paired(self) -> bool:
+        """Whether the model takes pairs of sequences."""
+        return self.node(self.input).type.paired
 
     @property
     def length(self) -> int | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from smrdsl.kernels.powers import Powers
-from smrdsl.kernels.system import System, cut, with_skip
+from smrdsl.kernels.system import System, cut, laid_out, with_skip
 
 LOG = 6
 """log2 of the size of a tile."""
@@ -25,9 +25,14 @@ def known(length: int | torch.SymInt) -> bool:
 
 def kernel(system: System, length: int) -> Tensor:
     """k_0 ... k_{length - 1}, (H, length)."""
+    return with_skip(kernels(system, length)[0], system.d)
+
+
+def kernels(system: System, length: int) -> Tensor:
+    """Those of several rows c (H, m, N), without the skip: (m, H, length)."""
     columns = system.powers.orbit(system.b, 1 << LOG)
-    k = (tile_rows(system, length) @ columns.mT).flatten(1)
-    return with_skip(k[:, torch.arange(length, device=k.device)], system.d)
+    k = laid_out(tile_rows(system, length) @ columns.mT, system.c.shape[1])
+    return k[..., torch.arange(length, device=k.device)]
 
 
 def response(system: System, x: Tensor, length: int) -> Tensor:
@@ -55,10 +60,11 @@ def tile_count(length: int) -> int:
 
 
 def tile_rows(system: System, length: int) -> Tensor:
-    """c A^(iT) for every tile, (H, M, N)."""
-    tiles = tile_count(length)
-    rows = system.c.expand(-1, tiles, -1)
-    return raised(system.powers, rows, torch.arange(tiles, device=rows.device), LOG, transposed=True)
+    """c A^(iT) for every tile and each of m rows c, (H, M * m, N), tiles outermost."""
+    tiles, count = tile_count(length), system.c.shape[1]
+    rows = system.c.repeat(1, tiles, 1)
+    exponents = torch.arange(tiles, device=rows.device)[:, None].expand(tiles, count).flatten()
+    return raised(system.powers, rows, exponents, LOG, transposed=True)
 
 
 def raised(powers: Powers, x: Tensor, exponents: Tensor, first: int = 0, transposed: bool = False) -> Tensor:

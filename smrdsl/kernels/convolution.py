@@ -1,4 +1,4 @@
-"""Convolution by FFT. Axes: u (B, L, H), kernels (H, L)."""
+"""Convolution by FFT. Axes: u (B, L, H), kernels (H, L), or (B, H, L) where each sequence has its own."""
 
 from __future__ import annotations
 
@@ -16,10 +16,19 @@ def convolve(u: Tensor, k: Tensor) -> Tensor:
 
 def convolve_both(u: Tensor, k: Tensor, back: Tensor) -> Tensor:
     """y_t = sum_{j >= 0} k_j u_{t-j} + sum_{j >= 0} back_j u_{t+1+j}, with one transform for both directions."""
-    length = u.shape[1]
-    size = period(length)
-    both = F.pad(k, (0, size - length)) + F.pad(back.flip(1), (size - length, 0))
-    return circular(u, both, size)
+    size = period(u.shape[1])
+    return circular(u, F.pad(k, (0, size - k.shape[-1])) + from_end(back, size), size)
+
+
+def convolve_around(u: Tensor, k: Tensor, back: Tensor) -> Tensor:
+    """y_t = sum_{j >= 0} k_j u_{t-j} + sum_{j >= 0} back_j u_{t+j}: the present sample counts in both directions."""
+    size = period(u.shape[1])
+    return circular(u, F.pad(k, (0, size - k.shape[-1])) + from_end(back, size).roll(1, -1), size)
+
+
+def from_end(k: Tensor, size: int) -> Tensor:
+    """k_0, k_1, ... at the places -1, -2, ... of a circle."""
+    return F.pad(k.flip(-1), (size - k.shape[-1], 0))
 
 
 def circular(u: Tensor, k: Tensor, size: int) -> Tensor:

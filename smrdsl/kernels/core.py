@@ -11,7 +11,11 @@ time: `conv` gives way to the recurrence, and so does `scan` where A-bar is not 
 a graph exported for any length, allows no loop over time: there `conv` always runs.
 
 A gap is the time before a sample in steps, 1 as trained; a rate is the gap of all samples. Under steps=decay the state
-decays for that long, but the sample weighs what it always weighs.
+decays for that long, but the sample weighs what it always weighs. A sample is held over the gap before it, and the
+output at a time sees what was held up to it and, where the core runs both ways, what is held from it on: so each
+sample has its own gap in both directions.
+
+In a padded batch, what stands behind the end of a sequence counts as nothing; only a core that runs both ways minds.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +31,9 @@ from torch import Tensor
 
 from smrdsl.kernels import any_length, system
 from smrdsl.kernels.any_length import known
-from smrdsl.kernels.convolution import convolve, convolve_both
+from smrdsl.kernels.convolution import convolve, convolve_around, convolve_both
+from smrdsl.kernels.fixed import Fixed
+from smrdsl.kernels.lengths import silence, valid
 from smrdsl.kernels.memo import Kept, remember
 from smrdsl.kernels.powers import Powers
 from smrdsl.kernels.recurrence import recur
@@ -59,9 +65,17 @@ class Core:
     decay: bool
     kept: Kept | None
 
+    counts_present_twice: ClassVar[bool] = False
+    """S4's convention: the other direction leaves out the present sample."""
+
     @property
     def diagonal(self) -> bool:
         return len(self.parts) == 2
+
+    @property
+    def other(self) -> Core | None:
+        """The other direction by itself."""
+        return None if self.back is None else replace(self, c=self.back, back=None, d=None, kept=None)
 
     def to(self, dtype: torch.dtype) -> Core:
         """The same in another precision."""
@@ -90,30 +104,41 @@ class Core:
         back = None if self.back is None else self.back.to(dtype)
         return System(Powers(a), b.to(dtype), self.c.to(dtype), d, back)
 
+    def blocks(self, rate: Gap | None, dtype: torch.dtype, width: int) -> list[tuple[System, ...]]:
+        """The systems of all directions, by blocks of `width` channels; directions share their powers."""
+        blocks = self.system(rate, dtype).split(width)
+        return [(s,) if s.back is None else (s, s.reversed()) for s in blocks]
 
-def forward(core: Core, strategy: str, u: Tensor, rate: Gap | None, dt: Tensor | None) -> Tensor:
-    """The whole sequence from the zero state: u (B, L, H), dt (B, L) or None -> (B, L, H)."""
+
+Bank = Core | Fixed
+
+
+def forward(
+    core: Bank, strategy: str, u: Tensor, rate: Gap | None, dt: Tensor | None, lengths: Tensor | None = None
+) -> Tensor:
+    """The whole sequence from the zero state: u (B, L, H), dt (B, L) or None, lengths (B) or None -> (B, L, H)."""
     if 0 in u.shape[:2]:
         return u.clone()
     with in_full(u):
         v = in_precision(u)
+        if lengths is not None:
+            v = silence(v, lengths)
+            dt = None if dt is None else torch.where(valid(lengths, u.shape[1]), dt, 1.0)
         if dt is None and (strategy == "conv" or not known(u.shape[1])):
             return _convolve(core, v, rate).to(u.dtype)
         start = v.new_zeros(v.shape[0], *core.c.shape[::2])
         y = _run(core, strategy, v, start, rate, dt)[0]
-        if core.back is not None:
-            other = replace(core, c=core.back, back=None, d=None, kept=None)
-            later = _run(other, strategy, v.flip(1), start, rate, None if dt is None else dt.flip(1))[0]
-            # S4's convention: the other direction leaves out the present sample.
-            y = y + F.pad(later.flip(1)[:, 1:], (0, 0, 0, 1))
+        if core.other is not None:
+            later = _run(core.other, strategy, v.flip(1), start, rate, None if dt is None else dt.flip(1))[0].flip(1)
+            y = y + (later if core.counts_present_twice else F.pad(later[:, 1:], (0, 0, 0, 1)))
         return y.to(u.dtype)
 
 
 def extend(
-    core: Core, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None
+    core: Bank, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """A chunk u (B, L, H) after the state x (B, H, N): the outputs and the state after them."""
-    assert core.back is None, "a core that runs both ways has no state"
+    assert core.other is None, "a core that runs both ways has no state"
     if 0 in u.shape[:2]:
         return u.clone(), x.clone()
     with in_full(u):
@@ -121,7 +146,7 @@ def extend(
         return y.to(u.dtype), after.to(x.dtype)
 
 
-def step(core: Core, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None) -> tuple[Tensor, Tensor]:
+def step(core: Bank, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None) -> tuple[Tensor, Tensor]:
     """One sample u (B, H), dt (B) or None, after the state x."""
     y, after = extend(core, "recurrent", u[:, None], x, rate, None if dt is None else dt[:, None])
     return y[:, 0], after
@@ -146,18 +171,17 @@ def block_width(u: Tensor) -> int:
     return min(channels, max(NARROWEST, BLOCK // (batch * length)))
 
 
-def _convolve(core: Core, u: Tensor, rate: Gap | None) -> Tensor:
+def _convolve(core: Bank, u: Tensor, rate: Gap | None) -> Tensor:
     """From the zero state: both directions by one transform, or the one there is."""
     length, width = u.shape[1], block_width(u)
     kernel = system.kernel if known(length) else any_length.kernel
 
     def make() -> list[tuple[Tensor, ...]]:
-        blocks = core.system(rate, u.dtype).split(width)
-        ways = [(s,) if s.back is None else (s, s.reversed()) for s in blocks]
-        return [tuple(kernel(s, length) for s in both) for both in ways]
+        return [tuple(kernel(s, length) for s in ways) for ways in core.blocks(rate, u.dtype, width)]
 
     kernels = remember(core.kept, "kernels", (rate, u.dtype, length, width), make)
-    run = convolve if core.back is None else convolve_both
+    around = convolve_around if core.counts_present_twice else convolve_both
+    run = convolve if core.other is None else around
     return torch.cat([run(v, *own) for v, own in zip(u.split(width, 2), kernels, strict=True)], 2)
 
 
@@ -169,9 +193,10 @@ def _convolve_from(s: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return y, rules.last_state(s, u, x)
 
 
-def _run(core: Core, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None) -> tuple[Tensor, Tensor]:
+def _run(core: Bank, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None) -> tuple[Tensor, Tensor]:
     """One direction, from the state x: the outputs and the state after them."""
     if dt is not None:
+        assert isinstance(core, Core), "there is no step"
         return _run_varying(core.to(u.dtype), strategy, u, x, dt.to(u.dtype) * (1.0 if rate is None else rate))
     if strategy == "recurrent" and known(u.shape[1]):
         return _recur(core, u, x, rate)
@@ -182,7 +207,7 @@ def _run(core: Core, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: 
     return torch.cat(outputs, 2), torch.cat(states, 1)
 
 
-def _recur(core: Core, u: Tensor, x: Tensor, rate: Gap | None) -> tuple[Tensor, Tensor]:
+def _recur(core: Bank, u: Tensor, x: Tensor, rate: Gap | None) -> tuple[Tensor, Tensor]:
     def make() -> tuple[Transition, Tensor, Tensor, Tensor | None]:
         s = core.system(rate, u.dtype)
         return s.a, s.b, s.c, s.d

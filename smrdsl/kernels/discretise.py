@@ -37,14 +37,18 @@ def real(a: Pair) -> Tensor:
     return torch.cat(a, -1)
 
 
-def diagonal_zoh(lam: Pair, b: Pair, d: Tensor) -> tuple[Diagonal, Tensor]:
-    """Zero-order hold for A = Lambda. e^z - 1 is taken without cancellation, however small the step."""
-    x, y = lam[0] * d, lam[1] * d
-    grown = torch.exp(x)
+def exponential(z: Pair) -> tuple[Pair, Pair]:
+    """e^z, and e^z - 1 without cancellation."""
+    x, y = z
+    grown, turned = torch.exp(x), torch.cos(y)
     im = grown * torch.sin(y)
-    less_one = torch.expm1(x) * torch.cos(y) - 2 * torch.sin(y / 2) ** 2
-    gain = multiply(multiply((less_one, im), inverse(lam)), b)
-    return Diagonal.of((grown * torch.cos(y), im)), real(gain)
+    return (grown * turned, im), (torch.expm1(x) * turned - 2 * torch.sin(y / 2) ** 2, im)
+
+
+def diagonal_zoh(lam: Pair, b: Pair, d: Tensor) -> tuple[Diagonal, Tensor]:
+    """Zero-order hold for A = Lambda, exact however small the step."""
+    grown, less_one = exponential((lam[0] * d, lam[1] * d))
+    return Diagonal.of(grown), real(multiply(multiply(less_one, inverse(lam)), b))
 
 
 def diagonal_bilinear(lam: Pair, b: Pair, d: Tensor) -> tuple[Diagonal, Tensor]:

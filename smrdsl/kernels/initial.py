@@ -35,6 +35,11 @@ def fill(parameter: Tensor, values: Tensor | float) -> None:
     parameter.copy_(torch.as_tensor(values))
 
 
+def fill_xavier(weight: Tensor, generator: torch.Generator) -> None:
+    """Uniform within sqrt(6 / (inputs + outputs)) of a matrix (Glorot & Bengio 2010)."""
+    fill_uniform(weight, math.sqrt(6.0 / max(1, sum(weight.shape))), generator)
+
+
 def fill_linear(weight: Tensor, bias: Tensor | None, draw: Draw, names: tuple[str, str]) -> None:
     """Both uniform within 1 / sqrt(inputs of one output), the initial values of torch's Linear and Conv1d.
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 def valid(lengths: Tensor, length: int) -> Tensor:
     """Which times belong to their sequence, (B, length), booleans."""
-    return torch.arange(length, device=lengths.device) < lengths[:, None]
+    return torch.arange(length, device=lengths.device) < lengths.unsqueeze(-1)
 
 
 def silence(x: Tensor, lengths: Tensor) -> Tensor:
     """x (B, L, ...) with zeros behind the end of each sequence."""
-    return torch.where(over(valid(lengths, x.shape[1]), x), x, 0.0)
+    return torch.where(over(valid(lengths, x.shape[lengths.dim()]), x), x, torch.zeros((), dtype=x.dtype))
 
 
 def reverse(x: Tensor, lengths: Tensor) -> Tensor:
@@ -40,4 +40,4 @@ def turned(dt: Tensor, lengths: Tensor | None = None) -> Tensor:
 
 def over(times: Tensor, x: Tensor) -> Tensor:
     """What is told per time, (B, L), with an axis for each further one of x (B, L, ...)."""
-    return times.reshape(*times.shape, *(1,) * (x.dim() - 2))
+    return times.reshape(*times.shape, *(1,) * (x.dim() - times.dim()))

@@ -40,10 +40,13 @@ def over_channels(rows: Tensor, channels: int) -> Tensor:
     return rows.unsqueeze(-2)
 
 
-def reading_of(stored: Tensor) -> Tensor:
-    """C (..., H, N/2, 2) -> the real rows (..., H, 1, N) with c . [Re x; Im x] = 2 Re(C x)."""
+def reading_of(stored: Tensor, copies: int = 2) -> Tensor:
+    """C (..., H, N/2, 2) -> the real rows (..., H, 1, N) with c . [Re x; Im x] = 2 Re(C x).
+
+    `copies` is 2 because the state stands for its conjugate too, and 1 where it does not: Re(C x).
+    """
     re, im = wide(stored).unbind(-1)
-    return torch.cat([2 * re, -2 * im], -1).unsqueeze(-2)
+    return torch.cat([copies * re, -copies * im], -1).unsqueeze(-2)
 
 
 @torch.no_grad()

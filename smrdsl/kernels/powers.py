@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from smrdsl.kernels.transition import Diagonal, Transition
+from smrdsl.kernels.transition import Diagonal, RealDiagonal, Transition
 
 SHORT = 8
 """Longer orbits of a diagonal A are made of two shorter ones."""
@@ -45,8 +45,8 @@ class Powers:
 
     def orbit(self, x: Tensor, count: int, first: int = 0, transposed: bool = False) -> Tensor:
         """x, G x, ..., G^(count - 1) x: (H, m, N) -> (H, count * m, N), the powers outermost."""
-        if count > SHORT and isinstance(self._squares[0], Diagonal):
-            return self._spread(x, count, first, transposed)
+        if count > SHORT and isinstance(self._squares[0], Diagonal | RealDiagonal):
+            return self._spread(type(self._squares[0]), x, count, first, transposed)
         vectors, have = x.shape[1], 1
         while have < count and count // have > self._wide(first).square_cost:
             x = torch.cat([x, self.square(first, x.dtype, transposed).apply(x)], 1)
@@ -61,12 +61,13 @@ class Powers:
             self._squares.append(self._squares[-1].squared())
         return self._squares[k]
 
-    def _spread(self, x: Tensor, count: int, first: int, transposed: bool) -> Tensor:
+    def _spread(
+        self, kind: type[Diagonal | RealDiagonal], x: Tensor, count: int, first: int, transposed: bool
+    ) -> Tensor:
         """The same where A is diagonal: the numbers G^(i 2^log) times the vectors G^j x, in one pass."""
-        channels, vectors, states = x.shape
+        vectors = x.shape[1]
         log = count.bit_length() // 2
         inner = self.orbit(x, 1 << log, first, transposed)
-        one = (torch.arange(states, device=x.device) < states // 2).to(x.dtype).expand(channels, 1, states)
-        numbers = self.orbit(one, (count + (1 << log) - 1) >> log, first + log, transposed)
-        spread = Diagonal.from_vectors(numbers.unsqueeze(2)).apply(inner.unsqueeze(1))
+        numbers = self.orbit(kind.one(x), (count + (1 << log) - 1) >> log, first + log, transposed)
+        spread = kind.from_vectors(numbers.unsqueeze(2)).apply(inner.unsqueeze(1))
         return spread.flatten(1, 2)[:, : count * vectors]

@@ -52,10 +52,21 @@ class System:
 
 def kernel(system: System, length: int) -> Tensor:
     """k_0 ... k_{length - 1}, (H, length); the skip is part of k_0."""
+    return with_skip(kernels(system, length)[0], system.d)
+
+
+def kernels(system: System, length: int) -> Tensor:
+    """Those of several rows c (H, m, N), without the skip: (m, H, length)."""
     log, tiles = tiling(length)
     columns = system.powers.orbit(system.b, 1 << log)
     rows = system.powers.orbit(system.c, tiles, first=log, transposed=True)
-    return with_skip((rows @ columns.mT).flatten(1)[:, :length], system.d)
+    return laid_out(rows @ columns.mT, system.c.shape[1])[..., :length]
+
+
+def laid_out(k: Tensor, rows: int) -> Tensor:
+    """(H, M * m, T), tiles outermost -> kernels of the m rows, (m, H, M * T)."""
+    channels, _, size = k.shape
+    return k.view(channels, -1, rows, size).permute(2, 0, 1, 3).flatten(2)
 
 
 def response(system: System, x: Tensor, length: int) -> Tensor:

@@ -3,6 +3,7 @@
 The half-stored state of N/2 complex numbers is kept as [Re; Im]. On it a complex number p + iq acts as the real matrix
 [[p, -q], [q, p]], and the conjugate half makes a low-rank term real too: x -> P (P^H x + conj) is q q^T x with
 q = sqrt(2) [Re P; Im P]. So S4D and S4 are real systems here, and `transposed` is what moves a row C past A-bar.
+Where A is real in itself, as in a moving average, a state is N real numbers and nothing more.
 
 A transition acts on bundles of states (H, m, N): channels, any number of vectors, state. One that differs by sequence
 has the batch in the place of m. Sums are finished in place, in a tensor made for them: fresh memory costs more than
@@ -92,6 +93,12 @@ class Diagonal:
         re, im = x.chunk(2, -1)
         return cls.of((re, im))
 
+    @staticmethod
+    def one(like: Tensor) -> Tensor:
+        """The state that is 1 everywhere, (H, 1, N) for states (H, m, N)."""
+        channels, _, states = like.shape
+        return (torch.arange(states, device=like.device) < states // 2).to(like.dtype).expand(channels, 1, states)
+
     @property
     def square_cost(self) -> int:
         return 0
@@ -121,6 +128,46 @@ class Diagonal:
     def split(self, width: int) -> list[Diagonal]:
         pairs = zip(self.same.split(width), self.cross.split(width), strict=True)
         return [Diagonal(same, cross) for same, cross in pairs]
+
+
+@dataclass(frozen=True)
+class RealDiagonal:
+    """Real numbers, N per channel: A x = factors * x, (H, 1, N)."""
+
+    factors: Tensor
+
+    @classmethod
+    def from_vectors(cls, x: Tensor) -> RealDiagonal:
+        """Multiplication by the numbers that are stored as a state."""
+        return cls(x)
+
+    @staticmethod
+    def one(like: Tensor) -> Tensor:
+        """The state that is 1 everywhere, (H, 1, N) for states (H, m, N)."""
+        channels, _, states = like.shape
+        return like.new_ones(channels, 1, states)
+
+    @property
+    def square_cost(self) -> int:
+        return 0
+
+    def apply(self, x: Tensor) -> Tensor:
+        return self.factors * x
+
+    def next(self, x: Tensor, z: Tensor) -> Tensor:
+        return torch.addcmul(z, self.factors, x)
+
+    def squared(self) -> RealDiagonal:
+        return RealDiagonal(self.factors * self.factors)
+
+    def transposed(self) -> RealDiagonal:
+        return self
+
+    def to(self, dtype: torch.dtype) -> RealDiagonal:
+        return RealDiagonal(flush(self.factors.to(dtype)))
+
+    def split(self, width: int) -> list[RealDiagonal]:
+        return [RealDiagonal(factors) for factors in self.factors.split(width)]
 
 
 @dataclass(frozen=True)

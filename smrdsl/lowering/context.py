@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from smrdsl.graph.graph import Graph
 
+BY_SEQUENCE = frozenset({"dt", "lengths"})
+"""What differs from sequence to sequence, and so is given for each of a pair."""
+
 
 def context(g: Graph, form: str) -> dict[str, bool]:
     """Name -> whether it must be given."""
@@ -27,3 +30,15 @@ def told(g: Graph, key: str, form: str) -> list[str]:
     node = g.node(key)
     names = [("dt" if g.timed else "rate")] if node.uses_step else []
     return [*names, "lengths"] if form == "parallel" and node.uses_lengths else names
+
+
+def turned_by(g: Graph) -> dict[str, str]:
+    """The nodes of a timed model that mind the step and run backwards, each with the node that turned time round."""
+    by: dict[str, str] = {}
+    for key, node, inputs in g if g.timed else ():
+        before = next((by[i] for i in inputs if i in by), None)
+        if node.op.reverses:
+            before = None if before else key
+        if before:
+            by[key] = before
+    return {key: flip for key, flip in by.items() if g.node(key).uses_step}

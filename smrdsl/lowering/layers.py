@@ -36,7 +36,7 @@ def make_layers(g: Graph, seed: int | None = 0, device: str = "cpu") -> dict[str
         for key, node, _ in g:
             if not node.op.layer:
                 continue
-            layer = node.op.load_layer()(node.params, g.input_types(key), node.type)
+            layer = node.op.load_layer()(node.params, *g.seen_types(key))
             if seed is not None and hasattr(layer, "reset_parameters"):
                 layer.reset_parameters(draw_for(seed, key))
             layers[key] = layer

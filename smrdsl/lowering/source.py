@@ -12,9 +12,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from smrdsl.core.types import StreamType
+from smrdsl.core.types import PAIRS, StreamType
 from smrdsl.graph.graph import Graph
-from smrdsl.lowering.context import context, told
+from smrdsl.lowering.context import BY_SEQUENCE, context, told, turned_by
 from smrdsl.ops.contract import Range
 
 COMMENT_COLUMN = 76
@@ -29,7 +29,7 @@ from pathlib import Path
 
 from torch import nn
 
-from smrdsl.runtime.generated import attach, layer, load_weights
+from smrdsl.runtime.generated import {helpers}
 
 
 class {cls}(nn.Module):
@@ -52,7 +52,8 @@ def write_source(g: Graph) -> str:
         cls=cls,
         file=file,
         clock=", dt" if g.timed else "",
-        input=g.node(g.input).type,
+        helpers=", ".join(["attach", *["fold"] * g.paired, "layer", "load_weights"]),
+        input=str(g.node(g.input).type).replace(PAIRS, "B, 2"),
         output=g.node(g.output).type,
     )
     parts = [head, *_constructor(g), "", *_forward(g)]
@@ -84,7 +85,7 @@ def _constructor(g: Graph) -> Iterator[str]:
     yield "        layers = {"
     for key, node, _ in g:
         if node.op.layer:
-            arguments = [f'"{node.op.name}"', *(f'"{_type(t)}"' for t in g.input_types(key))]
+            arguments = [f'"{node.op.name}"', *(f'"{_type(t)}"' for t in g.seen_types(key)[0])]
             given = node.params.model_dump(exclude_defaults=True)
             arguments += [f"{n}={_value(getattr(node.params, n))}" for n in given]
             if node.op.strategies and node.strategy != "auto":
@@ -112,16 +113,22 @@ def _value(value: Any) -> str:
 def _forward(g: Graph) -> Iterator[str]:
     places, names = _places(g), _names(g)
     yield f"    def forward(self, u{_signature(g, 'parallel')}):"
+    yield from _fold(g, "parallel")
+    turned = turned_by(g)
     for key, node, inputs in g:
         if node.op.layer:
-            call = f"{places[key]}({_arguments(g, key, inputs, names, places)}{_told(g, key, 'parallel')})"
+            clock = names[f"{turned[key]}.dt"] if key in turned else "dt"
+            call = f"{places[key]}({_arguments(g, key, inputs, names, places)}{_told(g, key, 'parallel', clock)})"
             yield _noted(f"        {names[key]} = {call}", g, key)
+        if key in turned.values():
+            yield _noted(f"        {names[f'{key}.dt']} = {places[key]}.clock(dt, lengths=lengths)", g, key)
     yield f"        return {names[g.output]}"
 
 
 def _step(g: Graph) -> Iterator[str]:
     places, names = _places(g), _names(g)
     yield f"    def step(self, u, state{_signature(g, 'step')}):"
+    yield from _fold(g, "step")
     after: list[str] = []
     for key, node, inputs in g:
         if not node.op.layer:
@@ -141,30 +148,37 @@ def _step(g: Graph) -> Iterator[str]:
     yield "        }"
 
 
+def _fold(g: Graph, form: str) -> Iterator[str]:
+    """Pairs of sequences become twice as large a batch."""
+    for name in ("u", *(n for n in context(g, form) if n in BY_SEQUENCE)) if g.paired else ():
+        yield _noted(f"        {name} = fold({name})", g, g.input)
+
+
 def _signature(g: Graph, form: str) -> str:
     """The parameters of a form beside its stream and state."""
     return "".join(f", {name}" if needed else f", {name}=None" for name, needed in context(g, form).items())
 
 
-def _told(g: Graph, key: str, form: str) -> str:
-    """The keywords of the call of a node's layer."""
-    return "".join(f", {name}={name}" for name in told(g, key, form))
+def _told(g: Graph, key: str, form: str, clock: str = "dt") -> str:
+    """The keywords of the call of a node's layer; `clock` is what holds its gaps."""
+    return "".join(f", {name}={clock if name == 'dt' else name}" for name in told(g, key, form))
 
 
 def _arguments(g: Graph, key: str, inputs: tuple[str, ...], names: dict[str, str], places: dict[str, str]) -> str:
     node = g.node(key)
     parts = [names[i] for i in inputs]
     if node.shares:
-        parts.append(f"{places[node.shares]}.weight")
+        parts += [f"{places[node.shares]}.{name}" for name in g.shared(key)]
     return ", ".join(parts)
 
 
 def _names(g: Graph) -> dict[str, str]:
     """A variable for each node and each state after it; the input is `u`."""
-    taken = {"u", "self", "state", "dt", "rate", "lengths", "getattr"}
-    names = {g.input: "u"}
+    taken = {"u", "self", "state", "dt", "rate", "lengths", "fold", "getattr"}
+    names, turned = {g.input: "u"}, turned_by(g)
     for key in g.keys:
-        for path in (key, *(f"{key}.{name}" for name in g.state(key))):
+        others = [*g.state(key), *["dt"] * (key in turned.values())]
+        for path in (key, *(f"{key}.{name}" for name in others)):
             name = path.replace(".", "_")
             while name in taken or keyword.iskeyword(name):
                 name += "_"

@@ -4,8 +4,8 @@
     chunk      u, state -> y, state       the next part of a stream
     step       u_t, state -> y_t, state   one sample, without the time axis
 
-`state` is a flat dict of `path.name` to tensors. Each node carries the place in the spec that it came from:
-as `stack_trace` (torch prints it) and in `meta["spec"]`.
+`state` is a flat dict of `path.name` to tensors. What comes in as pairs is folded into the batch first. Each node
+carries the place in the spec that it came from: as `stack_trace` (torch prints it) and in `meta["spec"]`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from torch import fx, nn
 
 from smrdsl.graph.graph import Graph, Location, Node
-from smrdsl.lowering.context import context, told
+from smrdsl.lowering.context import BY_SEQUENCE, context, told, turned_by
+from smrdsl.lowering.pairs import fold
 
 FORMS = ("parallel", "chunk", "step")
 
@@ -37,6 +38,8 @@ class _Writer:
         self.fx = fx.Graph()
         self.values: dict[str, fx.Node] = {}
         self.context: dict[str, fx.Node] = {}
+        self.turned_by = turned_by(g)
+        self.clocks: dict[str, fx.Node] = {}
         self.state_after: dict[str, fx.Node] = {}
 
     def write(self) -> fx.Graph:
@@ -44,19 +47,33 @@ class _Writer:
         state = None if self.form == "parallel" else self.fx.placeholder("state")
         for name, needed in context(self.g, self.form).items():
             self.context[name] = self.fx.placeholder(name) if needed else self.fx.placeholder(name, default_value=None)
+        if self.g.paired:
+            u = self._at(self.g.input, self.fx.call_function(fold, (u,)))
+            for name in [n for n in self.context if n in BY_SEQUENCE]:
+                self.context[name] = self.fx.call_function(fold, (self.context[name],))
         for key, node, inputs in self.g:
             if key == self.g.input:
                 self.values[key] = u
                 continue
             arguments = [self.values[i] for i in inputs]
-            if node.shares:
-                arguments.append(self._at(key, self.fx.get_attr(f"{node.shares}.weight")))
+            for name in self.g.shared(key):
+                arguments.append(self._at(key, self.fx.get_attr(f"{node.shares}.{name}")))
             keywords = {name: self.context[name] for name in told(self.g, key, self.form)}
+            if key in self.turned_by:
+                keywords["dt"] = self._clock(self.turned_by[key])
             self.values[key] = self._call(key, node, arguments, keywords, state)
         y = self.values[self.g.output]
         self.fx.output(y if state is None else (y, self.state_after))
         self.fx.lint()
         return self.fx
+
+    def _clock(self, flip: str) -> fx.Node:
+        """The gaps behind a node that turns time round."""
+        if flip not in self.clocks:
+            layer = self._at(flip, self.fx.get_attr(flip))
+            lengths = {"lengths": self.context["lengths"]}
+            self.clocks[flip] = self._at(flip, self.fx.call_method("clock", (layer, self.context["dt"]), lengths))
+        return self.clocks[flip]
 
     def _at(self, key: str, node: fx.Node) -> fx.Node:
         """Note where in the spec a node comes from."""

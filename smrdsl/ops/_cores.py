@@ -1,6 +1,6 @@
-"""What the declarations of S4D and S4 share: arguments, shapes, state, cost. No operator, and no torch.
+"""What the declarations of cores share: arguments and cost; of S4D and S4 shapes and state too. No operator, no torch.
 
-A core is a bank of systems, one per channel. There are `copies` rows of Lambda, B (and P), and channel h has row
+Such a core is a bank of systems, one per channel. There are `copies` rows of Lambda, B (and P), and channel h has row
 h % copies. H is the width, N the state size, of which N/2 complex numbers are stored.
 """
 
@@ -15,6 +15,8 @@ from smrdsl.core.types import StreamType
 from smrdsl.ops.contract import Cost, Misfit, Parameter, Range, State, Streams, need_sequence
 
 STRATEGIES = ("conv", "scan", "recurrent")
+MIMO_STRATEGIES = ("scan", "conv", "recurrent")
+"""Of systems with many inputs and outputs, whose `scan` is the quickest."""
 CHUNK = 64
 """Length of the chunks of `scan`, for its cost."""
 
@@ -113,8 +115,12 @@ def state(p: CoreParams, inputs: Streams, output: StreamType) -> dict[str, State
 
 def cost(p: CoreParams, width: int, length: int, strategy: str, one_step: float) -> Cost:
     """Of a system whose powers are free; `one_step` is the work of x -> A x for one channel."""
-    n, log = p.state, math.log2(max(2, 2 * length))
-    ways = 2 if p.bidirectional else 1
+    return cost_of(p.state, 2 if p.bidirectional else 1, width, length, strategy, one_step)
+
+
+def cost_of(n: int, ways: int, width: int, length: int, strategy: str, one_step: float) -> Cost:
+    """The same for n real numbers in the state of a channel, in one direction or two."""
+    log = math.log2(max(2, 2 * length))
     if strategy == "recurrent":
         return Cost(ways * width * length * (one_step + 4 * n), ways * width * length * 3 * n)
     if strategy == "scan":
@@ -124,3 +130,13 @@ def cost(p: CoreParams, width: int, length: int, strategy: str, one_step: float)
     # A real transform of 2 L points is 5 L log2(2 L): one of the input, one back, and one of each kernel.
     transforms = 5 * length * log * 3 + 6 * length
     return Cost(width * (transforms + ways * 2 * n * length), width * 6 * length)
+
+
+def mimo_cost(width: int, stored: int, length: int, strategy: str, ways: int = 1) -> Cost:
+    """Of one system for all channels with `stored` complex states: two products, and its modes between them."""
+    log = math.log2(max(2, 2 * length))
+    products = (1 + ways) * 4 * width * stored * length
+    # A real transform of 2 L points is 5 L log2(2 L): of the inputs and the kernel, and one back.
+    modes = 2 * stored * (15 * length * log + 12 * length) if strategy == "conv" else 16 * stored * length
+    kept = {"conv": 8.0, "scan": 4.0, "recurrent": 2.0}[strategy]
+    return Cost(products + ways * modes, length * (2 * width + ways * kept * stored))

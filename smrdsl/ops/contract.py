@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -65,9 +66,8 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class LabelOf:
-    """Marks a `str | None` argument that takes the label of another step, whose parameter `parameter` it shares."""
-
-    parameter: str
+    """Marks a `str | None` argument that takes the label of another step, with which it shares parameters: those that
+    the operator declares without the argument, and not with it. The layer takes them after its streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,10 @@ def always(p: Any) -> bool:
     return True
 
 
+def no_reason(p: Any) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """An operator of the language. Its state and whether it looks ahead follow from its arguments."""
@@ -153,6 +157,8 @@ class Operator:
     cost: Callable[[Any, Streams, StreamType, int, str], Cost] = pointwise_cost
     looks_ahead: Callable[[Any], bool] = never
     """Whether the output at a time depends on later inputs, so that there is no step."""
+    why_ahead: Callable[[Any], str] = no_reason
+    """In a few words, why it looks ahead, where that cannot be seen from how it is written."""
     streams: tuple[str, ...] = ("x",)
     """Names of the inputs, in order; a last "..." stands for any number of further ones."""
     families: tuple[str, ...] = ()
@@ -167,6 +173,10 @@ class Operator:
     over time): then `forward` takes the keyword `lengths` (B), and leaves what each sequence alone would give."""
     identity: Callable[[Any], bool] = never
     """Whether its output is its input, always, so that a pass may drop it."""
+    joins_pair: bool = False
+    """Whether it makes one of the two of a pair. Any other operator sees single sequences, and runs on both of them."""
+    reverses: bool = False
+    """Whether it turns time round, for what reads it: its layer has `clock(dt, lengths)`, the gaps there."""
     structural: bool = False
     """Made by a construct of the language (`residual`, arithmetic), not written as a step."""
     source: str = ""
@@ -193,6 +203,40 @@ def load(target: str) -> Any:
     """The object at "module:name"."""
     module, _, name = target.partition(":")
     return getattr(import_module(module), name)
+
+
+def seen(op: Operator, inputs: Streams) -> Streams:
+    """The types of its inputs as an operator sees them: a pair is two single sequences to all but what joins it."""
+    return inputs if op.joins_pair else tuple(s.single() for s in inputs)
+
+
+def inferred(op: Operator, params: Params, inputs: Streams) -> StreamType:
+    """The type that an operator's shape rule gives, of a pair where its inputs are pairs. Raises `Misfit`."""
+    paired = {s.paired for s in inputs}
+    if len(paired) > 1:
+        raise Misfit(f"{op.name}: one stream is of pairs, another was joined by `match`", code="E0401")
+    output = op.infer(params, seen(op, inputs))
+    return output.pair() if paired == {True} and not op.joins_pair else output
+
+
+@cache
+def _ties(params: type[Params]) -> tuple[str, ...]:
+    return tuple(n for n, f in params.model_fields.items() if any(isinstance(m, LabelOf) for m in f.metadata))
+
+
+def tie_of(p: Params) -> tuple[str, str] | None:
+    """The argument by which a step shares what another learns, and the label in it."""
+    return next(((name, label) for name in _ties(type(p)) if (label := getattr(p, name)) is not None), None)
+
+
+def shared(op: Operator, p: Params, inputs: Streams, output: StreamType) -> dict[str, Parameter]:
+    """What a step shares with the one that it is tied to, by its names there, in the order of its own declaration."""
+    tie = tie_of(p)
+    if tie is None:
+        return {}
+    own = op.parameters(p, inputs, output)
+    alone = op.parameters(p.model_copy(update={tie[0]: None}), inputs, output)
+    return {name: parameter for name, parameter in alone.items() if name not in own}
 
 
 def need_sequence(name: str, stream: StreamType) -> None:

@@ -80,5 +80,6 @@ def _predict(g: Graph, key: str, strategy: str, conditions: Conditions) -> float
     """Milliseconds, to three digits."""
     timings, width = g.node(key).op.timings[strategy], g.input_types(key)[0].width
     training = conditions.mode == "train"
-    ms = predict(timings, conditions.length, width, conditions.batch, training=training)
+    rows = conditions.batch * g.node(key).type.rows
+    ms = predict(timings, conditions.length, width, rows, training=training)
     return float(f"{ms:.3g}")

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from smrdsl.checkpoints.config import FILE as CONFIG
 from smrdsl.checkpoints.config import read_config
-from smrdsl.checkpoints.contract import Entry
+from smrdsl.checkpoints.contract import Entry, Facts, Format
 from smrdsl.checkpoints.export import WEIGHTS, describe, is_export, shown
 from smrdsl.checkpoints.formats import facts_of_config, format_of_keys
 from smrdsl.checkpoints.keys import by_plain_key, written
-from smrdsl.checkpoints.stack import Stack, read_stack
+from smrdsl.checkpoints.stack import read_stack
 from smrdsl.checkpoints.trace import Odd
 from smrdsl.core.errors import SmrError
 from smrdsl.core.write import whole_folder
@@ -40,17 +41,23 @@ def load_weights(model: nn.Module, graph: Graph, place: str | os.PathLike[str]) 
     Raises `WeightsError` where it is the checkpoint of another model, and the model keeps what it had.
     """
     opened = open_tensors(place)
-    format = None if opened.shapes.keys() == shapes_of(model).keys() else format_of_keys(opened.shapes.keys())
-    if format is None:
+    if opened.shapes.keys() == shapes_of(model).keys():
         load_into(model, opened)
+        return
+    config = _config(Path(place))
+    format = format_of_keys(opened.shapes.keys())
+    if format is None:
+        load_into(model, opened)  # which says what does not fit
         return
     try:
         stack = read_stack(graph, format)
         entries = stack.entries()
+        ours = stack.facts() if config else None
     except Odd as odd:
         told = f"is a checkpoint of {format.title}, and the model is no stack of such blocks"
         raise WeightsError(f"E0901: {opened.place} {told}:\n  {odd}") from None
-    keys = _found(opened, entries, _other_words(stack, Path(place)))
+    problems = _contradictions(format, ours, config) if ours and config else []
+    keys = _found(opened, entries, problems)
     _check_twins(opened, entries, keys)
     _fill(model, opened, entries, keys)
 
@@ -69,21 +76,23 @@ def _found(opened: Tensors, entries: list[Entry], problems: list[str]) -> dict[s
     return keys
 
 
-def _other_words(stack: Stack, place: Path) -> list[str]:
-    """Where the config beside the weights says what the model does not and no shape shows."""
+def _config(place: Path) -> tuple[Format, Facts] | None:
+    """What the config beside the weights says, None where there is none. A model that is not known is refused."""
     try:
         config = read_config(place) if place.is_dir() else None
-        if config is None:
-            return []
-        format, facts = facts_of_config(config)
-        ours = stack.facts()
-    except (SmrError, Odd) as error:
+        return facts_of_config(config) if config else None
+    except SmrError as error:
         raise WeightsError(f"E0901: {error}") from None
-    if format is not stack.format:
-        raise WeightsError(f"E0901: {config.where} is of {format.title}, and the weights beside it are not")
-    pairs = {name: (ours.block[name], facts.block[name]) for name in format.unseen}
+
+
+def _contradictions(format: Format, ours: Facts, config: tuple[Format, Facts]) -> list[str]:
+    """Where a config says otherwise than the model, of all that no shape shows."""
+    other, theirs = config
+    if other is not format:
+        return [f"{CONFIG} is that of {other.title}, and the weights are those of {format.title}"]
+    pairs = {name: (ours.block[name], theirs.block[name]) for name in format.unseen}
     if ours.eps is not None:
-        pairs["eps of the norms"] = (ours.eps, facts.eps)
+        pairs["eps of the norms"] = (ours.eps, theirs.eps)
     return [
         f"{name}: the model has {_shown(own)}, {CONFIG} says {_shown(said)}"
         for name, (own, said) in pairs.items()
@@ -132,10 +141,17 @@ def save_pretrained(model: nn.Module, graph: Graph, folder: str | os.PathLike[st
     dtype = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
     with whole_folder(Path(folder), is_export) as new:
         (new / CONFIG).write_text(shown(known.config(dtype)), encoding="utf-8")
-        save_file(tensors, new / WEIGHTS, {"format": "pt"})
+        try:
+            save_file(tensors, new / WEIGHTS, {"format": "pt"})
+        except SafetensorError as error:
+            raise SmrError(f"cannot write {folder}: {error}") from None
+        (new / WEIGHTS).chmod((new / CONFIG).stat().st_mode & 0o777)  # it is made for its owner alone
 
 
 def _joined(e: Entry, own: Mapping[str, Tensor]) -> Tensor:
     """The rows of several parameters as the one tensor that they are in a checkpoint."""
+    for name in e.parts:
+        if own[name].is_meta:
+            raise WeightsError(f"E0901: {name} is on the device meta, where it has no values to save")
     rows = [own[name].detach().cpu() for name in e.parts]
     return torch.cat([r.reshape(r.shape[0], *e.shape[1:]) for r in rows])

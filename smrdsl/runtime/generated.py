@@ -11,9 +11,12 @@ from torch import nn
 from smrdsl.core.errors import SmrError
 from smrdsl.core.types import StreamType
 from smrdsl.lowering.layers import nest
+from smrdsl.lowering.pairs import fold
 from smrdsl.ops.contract import Range
 from smrdsl.ops.registry import operators
 from smrdsl.runtime.weights import load_into
+
+__all__ = ["attach", "fold", "layer", "load_weights"]
 
 
 def layer(operator: str, *streams: str, strategy: str | None = None, **arguments: Any) -> nn.Module:

@@ -26,7 +26,10 @@ class Inputs:
         self._timed = g.timed
         self._uses_step = any(n.uses_step for _, n, _ in g)
         self._no_step = [n for _, n, _ in g if "ssm" in n.op.families and not n.uses_step]
-        self._no_lengths = [n for _, n, _ in g if n.op.looks_ahead(n.params) and not n.uses_lengths]
+        ahead = [n for _, n, _ in g if n.op.looks_ahead(n.params) and not n.op.structural]
+        self._no_lengths = [n for n in ahead if not n.uses_lengths]
+        self.minds_lengths = any(n.uses_lengths for _, n, _ in g)
+        self._rows = self._node.type.rows
         self._state_keys = frozenset(f"{key}.{name}" for key in g.keys for name in g.state(key))
 
     def check(self, u: Tensor, *, sequence: bool) -> None:
@@ -35,16 +38,32 @@ class Inputs:
         index = node.type.kind == "index"
         if isinstance(u, Tensor) and (u.dtype in WHOLE if index else u.is_floating_point()):
             width = index or u.shape[-1:] == node.type.dims[-1:]
-            if width and u.dim() == len(node.type.dims) - (not sequence):
+            pair = not node.type.paired or (u.dim() > 1 and u.shape[1] == 2)
+            if width and pair and u.dim() == len(self._axes(sequence)):
                 return
-        axes = ["batch", "length"][: 1 + sequence] + [str(node.type.width)] * (not index)
+        axes = self._axes(sequence)
         kind = "whole numbers, int64 or int32," if index else "reals"
         message = f"the input must be {kind} ({', '.join(axes)}), this is {found(u)}"
         raise InputError(f"{node.location}: {node.location.text}: {message}")
 
-    def clock(self, shape: torch.Size, dt: Tensor | None, rate: float | Tensor | None) -> dict[str, Any]:
-        """What the cores are told about time."""
+    def _axes(self, sequence: bool) -> list[str]:
+        """The axes of an input, in words."""
+        type_ = self._node.type
+        channels = [] if type_.kind == "index" else [str(type_.width)]
+        return ["batch", *["2"] * type_.paired, *["length"] * sequence, *channels]
+
+    def _samples(self, u: Tensor) -> torch.Size:
+        """The axes of an input up to its channels."""
+        return u.shape if self._node.type.kind == "index" else u.shape[:-1]
+
+    def rows(self, batch: int) -> int:
+        """How many sequences a batch holds: two for each pair."""
+        return self._rows * batch
+
+    def clock(self, u: Tensor, dt: Tensor | None, rate: float | Tensor | None) -> dict[str, Any]:
+        """What the cores are told about time, for an input."""
         if self._timed:
+            shape = self._samples(u)
             if rate is not None:
                 raise InputError("the model is timed: it takes dt, not rate")
             if not isinstance(dt, Tensor) or dt.shape != shape or not dt.is_floating_point():
@@ -70,19 +89,17 @@ class Inputs:
             raise InputError(f"the rate must be above 0, this is {rate}")
         return rate
 
-    def lengths(self, shape: torch.Size, lengths: Tensor | None) -> dict[str, Tensor]:
-        """How long each sequence of a padded batch is, for an input (batch, length, ...)."""
-        if lengths is None:
-            return {}
-        batch, length = shape[:2]
-        if not isinstance(lengths, Tensor) or lengths.shape != (batch,) or lengths.dtype not in WHOLE:
-            raise InputError(f"lengths must be whole numbers ({batch},), this is {found(lengths)}")
+    def lengths(self, u: Tensor, lengths: Tensor) -> Tensor:
+        """How long each sequence of a padded batch is, for an input; on its device."""
+        *batch, length = self._samples(u)
+        if not isinstance(lengths, Tensor) or list(lengths.shape) != batch or lengths.dtype not in WHOLE:
+            raise InputError(f"lengths must be whole numbers {tuple(batch)}, this is {found(lengths)}")
         if may_look(lengths) and not bool(((lengths >= 0) & (lengths <= length)).all()):
             raise InputError(f"lengths must be from 0 to {length}, the length of the batch")
         if self._no_lengths:
             node = self._no_lengths[0]
             raise InputError(f"`{node.op.name}` at {node.location} looks ahead and does not mind lengths")
-        return {"lengths": lengths}
+        return lengths.to(u.device)
 
     def check_state(self, state: State, batch: int) -> None:
         """Refuse the state of another model or batch; this runs at each step, so it does no more."""
@@ -96,8 +113,8 @@ class Inputs:
         for key, tensor in state.items():
             if not isinstance(tensor, Tensor) or tensor.dim() == 0:
                 raise InputError(f"the state {key} is no tensor with a batch axis")
-            if tensor.shape[0] != batch:
-                raise InputError(f"the state is for {tensor.shape[0]} sequences, the input has {batch}")
+            if tensor.shape[0] != self._rows * batch:
+                raise InputError(f"the state is for {tensor.shape[0]} sequences, the input has {self._rows * batch}")
 
 
 def found(value: object) -> str:

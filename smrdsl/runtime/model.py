@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 
 from smrdsl.core.errors import SmrError
 from smrdsl.graph.graph import Graph
+from smrdsl.kernels.lengths import silence, valid
 from smrdsl.lowering.layers import initial_state, nest, set_strategies
 from smrdsl.lowering.to_fx import FORMS, failed_at, to_fx
 from smrdsl.plan.plan import Plan, make_plan
@@ -28,7 +29,7 @@ class CompiledModel(nn.Module):
     `model(u)` takes (batch, length, channels), or (batch, length) whole numbers after `tokens`, of any
     length; `step` takes one sample without the time axis. State is a flat dict of path to tensor, batch axis
     first; it goes in and comes out, and is never changed in place. Names in `state_dict` are the paths of the
-    spec.
+    spec. A model of pairs takes an axis of 2 behind the batch, in all that is given for each sequence.
     """
 
     def __init__(self, graph: Graph, layers: Mapping[str, nn.Module], plan: Plan, text: str = "") -> None:
@@ -114,17 +115,28 @@ class CompiledModel(nn.Module):
         `InputError` for what does not fit the model, with the line of the spec.
         """
         self._inputs.check(u, sequence=True)
-        clock = self._inputs.clock(u.shape[:2], dt, rate)
-        if state is None and not return_state:
-            return self._run("parallel", u, **clock, **self._inputs.lengths(u.shape, lengths))
         if lengths is not None:
-            raise InputError("lengths are for whole sequences: feed a padded batch without state and return_state")
+            if state is not None or return_state:
+                raise InputError("lengths are for whole sequences: feed a padded batch without state and return_state")
+            return self._padded(u, dt, rate, lengths)
+        clock = self._inputs.clock(u, dt, rate)
+        if state is None and not return_state:
+            return self._run("parallel", u, **clock)
         self._form("chunk")
         if state is None:
             state = self.initial_state(u.shape[0], u.device)
         self._inputs.check_state(state, u.shape[0])
         y, after = self._run("chunk", u, state, **clock)
         return (y, after) if return_state else y
+
+    def _padded(self, u: Tensor, dt: Tensor | None, rate: float | Tensor | None, lengths: Tensor) -> Any:
+        """The output for a padded batch. What stands behind the ends is put out at once, so that it reaches nothing."""
+        lengths = self._inputs.lengths(u, lengths)
+        if isinstance(dt, Tensor) and dt.dim() > lengths.dim():
+            dt = torch.where(valid(lengths, dt.shape[lengths.dim()]), dt, 1.0)
+        clock = self._inputs.clock(u, dt, rate)
+        minded = {"lengths": lengths} if self._inputs.minds_lengths else {}
+        return self._run("parallel", silence(u, lengths), **clock, **minded)
 
     def step(
         self,
@@ -141,7 +153,7 @@ class CompiledModel(nn.Module):
         self._form("step")
         self._inputs.check(u, sequence=False)
         self._inputs.check_state(state, u.shape[0])
-        return self._run("step", u, state, **self._inputs.clock(u.shape[:1], dt, rate))
+        return self._run("step", u, state, **self._inputs.clock(u, dt, rate))
 
     def initial_state(
         self, batch_size: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -152,7 +164,7 @@ class CompiledModel(nn.Module):
             raise InputError(f"the batch size must be at least 0, this is {batch_size}")
         some = next(self.parameters(), torch.empty(0))
         place = torch.device(device) if device is not None else some.device
-        return initial_state(self, self._kept, batch_size, place, dtype or some.dtype)
+        return initial_state(self, self._kept, self._inputs.rows(batch_size), place, dtype or some.dtype)
 
     def stream(self, batch_size: int = 1) -> Stream:
         """The model as a function of the next sample or chunk, which keeps its own state."""
@@ -218,7 +230,7 @@ class CompiledModel(nn.Module):
 
 def _looks_ahead(g: Graph) -> str:
     """Which operators keep a model from being stepped, where they stand, and what to do."""
-    told = dict.fromkeys(f"`{_spoken(g, key)}` at {g.node(key).location}" for key in g.look_ahead())
+    told = dict.fromkeys(f"`{_spoken(g, key)}` at {g.node(key).location}{_why(g, key)}" for key in g.look_ahead())
     why = f"{', '.join(told)} looks ahead or has no step"
     return f"the model cannot be stepped or streamed: {why}; use model(u)"
 
@@ -227,3 +239,10 @@ def _spoken(g: Graph, key: str) -> str:
     """How the user wrote the operator: the reversal belongs to `bidirectional`."""
     op = g.node(key).op
     return "bidirectional" if op.structural else op.name
+
+
+def _why(g: Graph, key: str) -> str:
+    """What the operator says of it, in brackets."""
+    node = g.node(key)
+    why = node.op.why_ahead(node.params)
+    return f" ({why})" if why else ""

@@ -24,7 +24,8 @@ class Stream:
     @torch.no_grad()
     def __call__(self, u: Tensor, dt: Tensor | None = None, *, rate: float | Tensor | None = None) -> Tensor:
         """The output for one sample (batch, channels) or a chunk (batch, length, channels)."""
-        if u.dim() == len(self.model.graph.node(self.model.graph.input).type.dims):
+        type_ = self.model.graph.node(self.model.graph.input).type
+        if u.dim() == len(type_.dims) + type_.paired:
             y, self.state = self.model(u, dt, state=self.state, return_state=True, rate=rate)
         else:
             y, self.state = self.model.step(u, self.state, dt, rate=rate)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +80,7 @@ def _open_safetensors(path: Path) -> Tensors:
         opened: Any = safe_open(path, "pt")
         headers = {key: opened.get_slice(key) for key in opened.keys()}
         shapes = {key: tuple(header.get_shape()) for key, header in headers.items()}
-        kinds = {key: KINDS.get(header.get_dtype(), header.get_dtype()) for key, header in headers.items()}
+        kinds = {key: KINDS.get(kind := str(header.get_dtype()), kind) for key, header in headers.items()}
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"E0901: {path} is no safetensors file, or cut short: {error}") from None
     return Tensors(path, shapes, kinds, opened.get_tensor)
@@ -94,24 +97,30 @@ def _open_pickled(path: Path) -> Tensors:
     for key, value in held.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise WeightsError(f"E0901: {path} holds a {type(value).__name__} as {key!r}, where a tensor is wanted")
+        if value.layout != torch.strided or value.is_quantized or value.is_meta:
+            raise WeightsError(f"E0901: {path} holds {key} as a tensor of another kind: {value.layout}, {value.device}")
     shapes = {key: tuple(tensor.shape) for key, tensor in held.items()}
     kinds = {key: str(tensor.dtype).removeprefix("torch.") for key, tensor in held.items()}
     return Tensors(path, shapes, kinds, held.__getitem__)
 
 
 def _unpickle(path: Path) -> Any:
+    """What torch.load gives, which keeps to tensors, numbers, texts and their containers."""
+    load = partial(torch.load, path, map_location="cpu", weights_only=True)
     try:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError as error:
-            if "mmap" not in str(error):
-                raise
-            return torch.load(path, map_location="cpu", weights_only=True)  # as torch wrote them before 1.6
+        with warnings.catch_warnings(action="ignore"):  # of protocols that it may not know in full
+            try:
+                return load(mmap=True)
+            except RuntimeError as error:
+                if "mmap" not in str(error):
+                    raise
+                return load()  # as torch wrote them before 1.6
     except pickle.UnpicklingError as error:
-        reason = str(error).partition("\n")[0].partition(". ")[0]
-        why = "it holds more than tensors (code, perhaps), and none of it was run"
-        raise WeightsError(f"E0901: {path} is refused: {why}: {reason}") from None
-    except (RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"`{named[1]}`" if named else "something"
+        message = f"refers to {what}, which is no tensor; a file with code in it is not read"
+        raise WeightsError(f"E0901: {path} {message}") from None
+    except Exception as error:  # there is no way in which a broken file cannot fail
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise WeightsError(f"E0901: {path} is no file of torch.save, or cut short: {reason}") from None
 

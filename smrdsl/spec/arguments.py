@@ -6,6 +6,7 @@ What pydantic refuses is told in the user's terms, at the argument, with the wor
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,13 +19,16 @@ from smrdsl.spec.slots import Slot, slots
 from smrdsl.spec.values import POISON, Poison, Word, describe
 from smrdsl.syntax import tree
 
+MOST_NAMES = 20
+"""How many names a message says in a row."""
+
 
 def pair_up(
-    arguments: tuple[tree.Argument, ...], names: list[str], what: str, report: Report
+    arguments: tuple[tree.Argument, ...], names: Collection[str], what: str, report: Report
 ) -> dict[str, tree.Argument] | None:
-    """Argument for each name that is given one; None after a mistake."""
+    """Argument for each name that is given one; None after a mistake. `names` stand in their order."""
     given: dict[str, tree.Argument] = {}
-    known = set(names)
+    order = list(islice(names, len(arguments)))
     failed = named = False
     for index, argument in enumerate(arguments):
         name, problem = argument.name, None
@@ -33,11 +37,11 @@ def pair_up(
         elif name is None and index >= len(names):
             takes = f"{len(names)} argument{'s' * (len(names) != 1)}" if names else "no arguments"
             problem = ("E0303", f"{what} takes {takes}, this is number {index + 1}")
-        elif name is not None and name not in known:
-            hint = report.hint(name, names) or (f"; it has {', '.join(names)}" if names else "; it has none")
+        elif name is not None and name not in names:
+            hint = report.hint(name, names) or f"; it has {some(names)}"
             problem = ("E0301", f"unknown argument `{name}` of {what}{hint}")
         else:
-            name = name or names[index]
+            name = name or order[index]
             if name in given:
                 problem = ("E0303", f"argument `{name}` of {what} is given twice")
         named = named or argument.name is not None
@@ -47,6 +51,12 @@ def pair_up(
         else:
             given[name] = argument  # type: ignore[index]
     return None if failed else given
+
+
+def some(names: Collection[str]) -> str:
+    """Names in a row, of many the first, or "none"."""
+    shown = [*islice(names, MOST_NAMES), *["..."] * (len(names) > MOST_NAMES)]
+    return ", ".join(shown) or "none"
 
 
 def argument_name_span(argument: tree.Argument) -> Span:
@@ -66,7 +76,7 @@ def operator_params(
     """The checked arguments of an operator with the place of each, None after a mistake."""
     report, table = evaluator.report, slots(op.params)
     written = step.arguments if arguments is None else arguments
-    given = pair_up(written, list(table), f"`{op.name}`", report)
+    given = pair_up(written, table, f"`{op.name}`", report)
     if given is None:
         return None
     problem = missing(op, given)

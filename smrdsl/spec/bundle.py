@@ -1,7 +1,8 @@
 """Bundle: the canonical text of a file with its imports resolved: one text that means the same and needs no other.
 
-What is used of imported files is written first, with the comments at it. Each definition keeps its name where nothing
-in the texts means anything else by it; else it is numbered, `block__2`, which paths and selectors do not mind.
+What is used of imported files is written first, with the comments at it; models last, since the first model of a file
+is its default. Each definition keeps its name where nothing in the texts means anything else by it; else it is
+numbered, `block__2`, which paths and selectors do not mind.
 """
 
 from __future__ import annotations
@@ -44,9 +45,11 @@ class _Bundle:
     def text(self) -> str:
         self._collect()
         self._give_names()
-        parts = [self._part(item, unit) for unit in self._units() if unit is not self.root for item in _items(unit)
-                 if id(item) in self.needed]  # fmt: skip
-        return self._root_text("\n\n".join(parts))
+        others = [(item, unit) for unit in self._units() if unit is not self.root for item in _items(unit)]
+        texts = [(item, self._part(item, unit)) for item, unit in others if id(item) in self.needed]
+        first = "\n\n".join(text for item, text in texts if not isinstance(item, tree.Model))
+        models = "\n\n".join(text for item, text in texts if isinstance(item, tree.Model))
+        return f"{self._root_text(first)}\n\n{models}"
 
     # --- what is needed
 
@@ -62,7 +65,7 @@ class _Bundle:
             uses = unit.uses[id(item)]
             places = {(use.span.start, use.span.end) for use in uses}
             self.meant.setdefault(id(unit), set()).update(_names(item, places))
-            waiting.extend((use.item, use.unit) for use in uses)
+            waiting.extend((use.item, use.unit) for use in reversed(uses))
 
     def _units(self) -> list[Unit]:
         """The files, each behind those that it imports."""

@@ -26,6 +26,7 @@ def complete(
     ties = find_ties(nodes, report)
     check_timing(nodes, report)
     if report.told == told:
+        check_pair(wiring)
         check_size(nodes, limits, report)
     if report.told > told or not wiring.complete or wiring.output not in wiring.nodes:
         return None
@@ -64,9 +65,18 @@ def check_timing(nodes: tuple[Node, ...], report: Report) -> None:
             report.error("E0801", message, n.asked or n.span, related=[Related("timed here", start.span)])
 
 
+def check_pair(wiring: Wiring) -> None:
+    """What a model leaves is of one sequence, or of a pair that was joined."""
+    last = wiring.nodes.get(wiring.output)
+    if last is not None and last.type is not None and last.type.paired:
+        message = f"the model ends with a pair, {last.type}; `pool(mean)` and `match` join the two"
+        related = [Related("made a pair here", n.span) for n in wiring.nodes.values() if "input" in n.op.families]
+        wiring.report.error("E0401", message, last.span, related=[*related, *last.place.related()])
+
+
 def check_size(nodes: tuple[Node, ...], limits: Limits, report: Report) -> None:
     """Refuse a model with too many parameters, with the figure, before anything is allocated."""
-    sizes = {n.key: sum(p.size for p in parameters_of(n, n.params).values()) for n in nodes}
+    sizes = {n.key: sum(p.size for p in parameters_of(n).values()) for n in nodes}
     total = sum(sizes.values())
     if total <= limits.parameters:
         return

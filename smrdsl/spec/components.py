@@ -66,7 +66,7 @@ def _bind(
 ) -> bool:
     """Give the parameters their values; False where the arguments do not fit."""
     what = f"`{c.name.id}`"
-    paired = pair_up(s.arguments, [p.name.id for p in c.parameters], what, expander.report)
+    paired = pair_up(s.arguments, home.signature(c).names, what, expander.report)
     if paired is None:
         return False
     caller = expander.evaluator(scope, place, it, unit)

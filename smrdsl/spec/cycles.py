@@ -50,7 +50,7 @@ def _components(start: tree.Component, home: Unit, report: Report, done: set[int
             continue
         if id(target[0]) in way:
             ring = [c.name.id for c, _, _ in stack[list(way).index(id(target[0])) :]]
-            message = f"a component cannot use itself: {_round(ring)}"
+            message = f"a component cannot use itself: {around(ring)}"
             report.error("E0207", message, callee.span)
             found = True
             continue
@@ -67,7 +67,7 @@ def _models(start: tree.Model, unit: Unit, report: Report, done: set[int]) -> bo
         model, unit = target
         if id(model) in way:
             ring = list(way.values())[list(way).index(id(model)) :]
-            message = f"a model cannot extend itself: {_round([m.name.id for m in ring])}"
+            message = f"a model cannot extend itself: {around([m.name.id for m in ring])}"
             report.error("E0207", message, model.name.span)
             break
         way[id(model)] = model
@@ -77,7 +77,7 @@ def _models(start: tree.Model, unit: Unit, report: Report, done: set[int]) -> bo
     return cyclic
 
 
-def _round(ring: list[str]) -> str:
+def around(ring: list[str]) -> str:
     """The names on a ring, the middle left out where there are many."""
     way = [*ring, ring[0]]
     return " -> ".join(way if len(way) <= 12 else [*way[:6], "...", *way[-5:]])

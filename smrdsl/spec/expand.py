@@ -102,7 +102,7 @@ class Expander:
         op = self.ops.get(s.callee.id) if isinstance(s.callee, tree.Name) else None
         if op is not None and op.name in COMBINATORS:
             return combine(self, s, op, scope, place, it, unit)
-        if op is None or op.structural:
+        if op is None or op.structural or len(op.streams) > 1:
             self.path(s.label, plain(s.callee.spelled), place, s.span)  # so that later ones keep their names
             return self.lost()  # names.py reported it
         evaluator = self.evaluator(scope, place, it, unit)

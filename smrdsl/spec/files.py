@@ -139,8 +139,9 @@ class Library:
         if written.startswith("std/"):
             path = STD / written.removeprefix("std/")
             if path.parent != STD or not path.is_file():
-                known = sorted(f"std/{p.name}" for p in STD.glob("*.smr"))
-                message = f'the library has no "{written}"{self.report.hint(written, known)}'
+                near = self.report.nearest(path.stem, sorted(p.stem for p in STD.glob("*.smr")))
+                hint = f', did you mean "std/{near}.smr"?' if near else ""
+                message = f'the library has no "{written}"{hint}'
                 self.report.error("E0602", message, item.path.span)
                 return None
         elif unit.path is None:
@@ -170,11 +171,17 @@ class Library:
                 self.report.error(code, error.diagnostics[0].message, item.path.span)
                 return None
             self._open.append(real)
-            self.units[real] = self.load(source, path)
+            self.units[real] = self.load(source, _itself(path))
             self._open.pop()
         return self.units[real]
 
     def root(self, source: Source, path: Path | None, file: tree.File | None = None) -> Unit | None:
         """The unit of the text that a user gave, or of a tree that stands for it."""
         self._open = [Path(os.path.realpath(path))] if path else []
-        return self.unit_of(file, path) if file else self.load(source, path)
+        place = path and _itself(path)
+        return self.unit_of(file, place) if file else self.load(source, place)
+
+
+def _itself(path: Path) -> Path:
+    """The file that a path means: of a symbolic link the one that it leads to, beside which its imports are."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path

@@ -104,7 +104,8 @@ class Flows:
     def _call(self, e: tree.Call) -> Stream:
         op = self.expander.ops.get(e.callee.spelled)
         streams, rest = e.arguments[: len(op.streams) if op else 0], e.arguments[len(op.streams) if op else 0 :]
-        if op is None or len(op.streams) < 2 or op.structural or len(streams) < len(op.streams):
+        few = op is None or len(streams) < len(op.streams) or any(a.name for a in streams)
+        if few or op is None or len(op.streams) < 2 or op.structural:
             return self.expander.lost()  # streams.py reported it
         inputs: list[Stream | None] = [self.stream(a.value) for a in streams]
         evaluator = self.expander.evaluator(self.scope, self.place, self.it, self.unit)

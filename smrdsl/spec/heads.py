@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from smrdsl.core.errors import Diagnostic, Report
 from smrdsl.core.source import Span
-from smrdsl.spec.arguments import pair_up
+from smrdsl.spec.arguments import pair_up, some
+from smrdsl.spec.cycles import around
 from smrdsl.spec.evaluate import Evaluator
 from smrdsl.spec.limits import Budget
 from smrdsl.spec.units import Unit
@@ -43,9 +44,9 @@ class Head:
 
     def bind(self) -> None:
         """Fill the callee's scope."""
-        waiting = {p.name.id: p for p in self.parameters}
         if self.callee.budget:
-            self.callee.budget.spend(len(waiting), self.span)
+            self.callee.budget.spend(len(self.parameters), self.span)
+        waiting = {p.name.id: p for p in self.parameters}
         for name in list(waiting):
             self._bind(name, waiting)
 
@@ -58,8 +59,11 @@ class Head:
         expression, evaluator = self.given.get(name) or (parameter.default, self.callee)
         inside = evaluator.scope.names is self.callee.scope.names and name not in self.overrides
         for mentioned in names_in(expression) if expression and inside else ():
-            if mentioned.id in self._open or len(self._open) > DEEPEST:
-                self._ring(mentioned)
+            if mentioned.id in self._open:
+                ring = self._open[self._open.index(mentioned.id) :]
+                self._refuse("E0207", f"these parameters need each other: {around(ring)}", mentioned)
+            elif mentioned.id in waiting and len(self._open) >= DEEPEST:
+                self._refuse("E0704", f"one parameter needs another more than {DEEPEST} times in a row", mentioned)
             else:
                 self._bind(mentioned.id, waiting)
         self._open.pop()
@@ -74,10 +78,9 @@ class Head:
         self.callee.report.error("E0302", f"{self.what} needs its argument `{name}`", self.span)
         return POISON
 
-    def _ring(self, mentioned: tree.Name) -> None:
-        """Report parameters whose values lead back to themselves."""
-        way = " -> ".join([*self._open[-DEEPEST:], mentioned.id])
-        self.callee.report.error("E0207", f"these parameters need each other: {way}", mentioned.span)
+    def _refuse(self, code: str, message: str, mentioned: tree.Name) -> None:
+        """Report parameters whose values lead back to themselves, or on without end."""
+        self.callee.report.error(code, message, mentioned.span)
         self.callee.scope.names[mentioned.id] = POISON
 
 
@@ -89,7 +92,7 @@ def bind_chain(chain: Chain, overrides: Mapping[str, Value], report: Report, bud
     names = steps[0][0]
     for name in overrides:
         if name not in names:
-            hint = report.hint(name, names) or f"; it has {', '.join(names) or 'none'}"
+            hint = report.hint(name, names) or f"; it has {some(names)}"
             message = f"model `{chain[0][0].name.id}` has no parameter `{name}`{hint}"
             report.add(Diagnostic("E0301", message, file=chain[0][0].span.source.path))
             return None
@@ -117,7 +120,7 @@ def _pair_chain(chain: Chain, report: Report) -> list[tuple[list[str], dict[str,
         paired: dict[str, tree.Argument] | None = {}
         if model.base is not None:
             base = chain[index + 1][0].name.id
-            paired = pair_up(model.arguments, names, f"model `{base}`", report)
+            paired = pair_up(model.arguments, dict.fromkeys(names), f"model `{base}`", report)
         if paired is None:
             return None
         if model.base is None or model.parameters is not None:

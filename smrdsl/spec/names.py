@@ -73,6 +73,9 @@ class Names:
                 self._statement(s, _loose(inside) if inherits or isinstance(s, EDITS) else inside, inside)
 
     def _no_base(self, base: tree.Name | tree.Dotted) -> None:
+        if self.unit.is_private(base, "models"):
+            self.report.error("E0603", f"`{base.spelled.rpartition('.')[2]}` is private to its file", base.span)
+            return
         hint = self.report.hint(base.spelled, self.unit.models)
         lost = isinstance(base, tree.Dotted) and base.base in self.unit.lost_aliases
         if not lost and (hint or not self.unit.lacks_names):
@@ -183,6 +186,10 @@ class Names:
             self._misplaced(f"`{name}` needs a block: `{name} {{ ... }}`", s)
         elif found and name not in COMBINATORS and s.body is not None:
             self._misplaced(f"the operator `{name}` takes no block", s)
+        elif found and name not in COMBINATORS and len(self.ops[name].streams) > 1:
+            streams = ", ".join(self.ops[name].streams)
+            message = f"`{name}` reads several streams: write `it := {name}({streams}, ...)`"
+            self.report.error("E0208", message, s.callee.span)
         if s.body is not None:
             self._block(s.body, known.inner(), parallel=component is None and name == "parallel")
 

@@ -14,6 +14,7 @@ from smrdsl.core.errors import Diagnostic, Report, SpecError
 from smrdsl.core.source import Source
 from smrdsl.ops.contract import Operator
 from smrdsl.ops.registry import operators
+from smrdsl.spec.arguments import some
 from smrdsl.spec.complete import complete
 from smrdsl.spec.cycles import check_cycles
 from smrdsl.spec.edits import Editor
@@ -82,7 +83,7 @@ class Resolver:
             message = "the file has components only, no model, so there is nothing to compile"
             raise SpecError([Diagnostic("E0209", message, file=self.source.path)])
         if name is not None and name not in known:
-            hint = self.report.hint(name, known) or f"; it has {', '.join(known)}"
+            hint = self.report.hint(name, known) or f"; it has {some(known)}"
             message = f"no model `{name}` in this file{hint}"
             raise SpecError([Diagnostic("E0209", message, file=self.source.path)])
         return name or known[0]

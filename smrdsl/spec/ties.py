@@ -1,4 +1,4 @@
-"""Ties: a step that shares the weight of another, which it names by its label.
+"""Ties: a step that shares weights of another, which it names by its label.
 
 The label is looked for in the same and in enclosing repeats, from the step outwards: the nearest one is meant.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from smrdsl.core.errors import Related, Report
+from smrdsl.ops import contract
 from smrdsl.ops.contract import Parameter
-from smrdsl.spec.slots import slots
 from smrdsl.spec.wiring import Node
 
 
@@ -41,10 +41,7 @@ class Labels:
 
 def tie_of(n: Node) -> tuple[str, str] | None:
     """The argument by which a node shares a weight, and the label in it."""
-    for slot in slots(type(n.params)).values():
-        if slot.label and getattr(n.params, slot.name) is not None:
-            return slot.name, getattr(n.params, slot.name)
-    return None
+    return contract.tie_of(n.params)
 
 
 def cut_tie(nodes: Mapping[str, Node], gone: Collection[str]) -> tuple[Node, Node] | None:
@@ -116,25 +113,26 @@ def _owner(n: Node, targets: Mapping[str, Node], report: Report) -> Node | None:
 
 
 def _fits(n: Node, owner: Node, report: Report) -> bool:
-    argument, _ = tie_of(n) or ("", "")
-    alone = n.params.model_copy(update={argument: None})
-    wanted = parameters_of(n, alone).get("weight")
-    found = parameters_of(owner, owner.params).get("weight")
-    if wanted is None or found is None:
-        if n.type is not None and n.fits and owner.type is not None and owner.fits:
-            related = [Related("the step", owner.span), *n.place.related()]
-            report.error("E0403", f"`{owner.op.name}` has no weight to share", n.span, related=related)
+    """Whether the owner has all that a step shares, of the same shapes; the first that does not fit is reported."""
+    if n.type is None or not n.fits or owner.type is None or not owner.fits:
         return False
-    if wanted.shape != found.shape:
-        message = f"`{n.op.name}` needs a weight {wanted.shape}, `{owner.label}` has {found.shape}"
-        related = [Related("the shared weight", owner.span), *n.place.related()]
-        report.error("E0403", message, n.span, related=related)
+    found = parameters_of(owner)
+    for name, wanted in contract.shared(n.op, n.params, n.input_types, n.type.single()).items():
+        if name not in found:
+            learns = f"; it learns {', '.join(found)}" if found else ""
+            message, what = f"`{owner.op.name}` has no `{name}` to share{learns}", "the step"
+        elif wanted.shape != found[name].shape:
+            has = f"`{owner.label}` has {found[name].shape}"
+            message, what = f"`{n.op.name}` needs a `{name}` {wanted.shape}, {has}", "the shared weight"
+        else:
+            continue
+        report.error("E0403", message, n.span, related=[Related(what, owner.span), *n.place.related()])
         return False
     return True
 
 
-def parameters_of(node: Node, params: object) -> Mapping[str, Parameter]:
+def parameters_of(node: Node) -> Mapping[str, Parameter]:
     """What a node learns; nothing where a mistake hides its type."""
     if node.type is None or not node.fits:
         return {}
-    return node.op.parameters(params, node.input_types, node.type)
+    return node.op.parameters(node.params, node.input_types, node.type.single())

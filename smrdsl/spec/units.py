@@ -28,6 +28,14 @@ class Use:
     unit: Unit
 
 
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The parameters of a component by name, in their order, and the names of those without a default."""
+
+    names: dict[str, tree.Parameter]
+    needed: tuple[str, ...]
+
+
 @dataclass(slots=True, eq=False)
 class Unit:
     """A parsed file. The tables of definitions hold imported ones too, each with the unit that it was written in.
@@ -48,6 +56,7 @@ class Unit:
     """Whether an import failed, so that unknown names are no news; failed prefixes are `lost_aliases`."""
     uses: dict[int, list[Use]] = field(default_factory=dict)
     _takes_body: dict[int, bool] = field(default_factory=dict)
+    _signatures: dict[int, Signature] = field(default_factory=dict)
 
     def own_components(self) -> list[tree.Component]:
         """The components written in this file."""
@@ -76,6 +85,12 @@ class Unit:
         found = getattr(library, table).get(name.attribute)
         return found if found and found[1] is library else None
 
+    def is_private(self, name: tree.Name | tree.Dotted, table: str) -> bool:
+        """Whether an imported file has a definition of this name, for itself."""
+        base, _, last = name.spelled.rpartition(".")
+        others = [self.aliases[base]] if base in self.aliases else [] if base else self.imported
+        return last.startswith("_") and any(last in getattr(unit, table) for unit in others)
+
     def no_let(self, e: tree.Dotted, report: Report) -> tuple[str, str] | None:
         """The code and the message of what is wrong with `zoo.size` as a value; None where it is one."""
         library = self.aliases.get(e.base)
@@ -93,6 +108,13 @@ class Unit:
         if id(component) not in self._takes_body:
             self._takes_body[id(component)] = any(isinstance(s, tree.Body) for s in walk(component.block))
         return self._takes_body[id(component)]
+
+    def signature(self, component: tree.Component) -> Signature:
+        """What a component of this file takes; found once, since a text may use it as often as it is long."""
+        if id(component) not in self._signatures:
+            needed = tuple(p.name.id for p in component.parameters if p.default is None)
+            self._signatures[id(component)] = Signature({p.name.id: p for p in component.parameters}, needed)
+        return self._signatures[id(component)]
 
     def component_names(self) -> list[str]:
         prefixed = (

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from smrdsl.core.errors import Fix, Report
 from smrdsl.ops.contract import Operator
-from smrdsl.spec.arguments import check_literals, missing, pair_up, slots
+from smrdsl.spec.arguments import MOST_NAMES, check_literals, missing, pair_up, slots
 from smrdsl.spec.arithmetic import FUNCTIONS
 from smrdsl.spec.evaluate import Evaluator, imported_file, no_function
-from smrdsl.spec.units import Unit, Use
+from smrdsl.spec.units import Signature, Unit, Use
 from smrdsl.spec.values import POISON, Scope
 from smrdsl.spec.walk import COMBINATORS, names_in
 from smrdsl.syntax import tree
@@ -136,7 +137,7 @@ class Uses:
         component = self.unit.component(s.callee)
         if component is not None:
             self.note(s.callee, component)
-            self._component_arguments(s, component[0], known)
+            self._component_arguments(s, component[1].signature(component[0]), known)
             return True
         op = self.ops.get(s.callee.spelled)
         if op is None or (op.structural and op.name not in COMBINATORS):
@@ -145,14 +146,14 @@ class Uses:
         self.operator_arguments(s, op, s.arguments, known)
         return True
 
-    def _component_arguments(self, s: tree.Step | tree.Call, c: tree.Component, known: Known) -> None:
-        given = pair_up(s.arguments, [p.name.id for p in c.parameters], f"`{s.callee.spelled}`", self.report)
-        needed = [p.name.id for p in c.parameters if p.default is None]
-        lacking = [name for name in needed if name not in given] if given is not None else []
-        if lacking:
-            names = " and ".join(f"`{name}`" for name in lacking)
-            message = f"`{s.callee.spelled}` needs its argument{'s' * (len(lacking) > 1)} {names}"
-            self.report.error("E0302", message, s.callee.span)
+    def _component_arguments(self, s: tree.Step | tree.Call, signature: Signature, known: Known) -> None:
+        given = pair_up(s.arguments, signature.names, f"`{s.callee.spelled}`", self.report)
+        if given is not None:
+            lacking = list(islice((name for name in signature.needed if name not in given), MOST_NAMES))
+            if lacking:
+                names = " and ".join(f"`{name}`" for name in lacking)
+                message = f"`{s.callee.spelled}` needs its argument{'s' * (len(lacking) > 1)} {names}"
+                self.report.error("E0302", message, s.callee.span)
         for a in s.arguments:
             self.expression(a.value, known, word=True)
 
@@ -161,7 +162,7 @@ class Uses:
     ) -> None:
         """Names of arguments, names in them, and the values of those that say what they are."""
         table = slots(op.params)
-        given = pair_up(arguments, list(table), f"`{op.name}`", self.report)
+        given = pair_up(arguments, table, f"`{op.name}`", self.report)
         if given is None:
             for a in arguments:
                 self.expression(a.value, known, word=True)
@@ -181,14 +182,10 @@ class Uses:
 
     def unknown_callee(self, callee: Callee, known: Known) -> None:
         name = callee.spelled
-        if isinstance(callee, tree.Dotted) and callee.base in self.unit.aliases and callee.attribute[0] == "_":
-            self.report.error("E0603", f"`{callee.attribute}` is private to its file", callee.span)
-            return
         if isinstance(callee, tree.Dotted) and callee.base in self.unit.lost_aliases:
             return
-        private = name.startswith("_") and any(name in u.components for u in self.unit.imported)
-        if private:
-            self.report.error("E0603", f"`{name}` is private to its file", callee.span)
+        if self.unit.is_private(callee, "components"):
+            self.report.error("E0603", f"`{name.rpartition('.')[2]}` is private to its file", callee.span)
             return
         near = self.report.nearest(name, (*self.unit.component_names(), *self._written()))
         if near is None and self.unit.lacks_names:

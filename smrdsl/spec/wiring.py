@@ -13,7 +13,7 @@ from itertools import count
 from smrdsl.core.errors import Related, Report
 from smrdsl.core.source import Span
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Misfit, Operator, Params
+from smrdsl.ops.contract import Misfit, Operator, Params, inferred, seen
 from smrdsl.spec.limits import Limits, Spent
 from smrdsl.spec.paths import Paths
 from smrdsl.spec.values import Stream, Value
@@ -85,6 +85,7 @@ class Node:
     """Where the strategy was asked for."""
 
     input_types: tuple[StreamType, ...] = ()
+    """Those of its inputs, as its operator sees them."""
     fits: bool = True
     """False where the shape rule refused and the type is a guess."""
     serial: int = 0
@@ -138,10 +139,10 @@ class Wiring:
         inputs = tuple(t for i in node.inputs if (t := self.nodes[i].type) is not None)
         if len(inputs) < len(node.inputs):
             return None
-        node.input_types = inputs
+        node.input_types = seen(node.op, inputs)
         try:
             node.fits = True
-            return node.op.infer(node.params, inputs)
+            return inferred(node.op, node.params, inputs)
         except Misfit as misfit:
             of_argument = misfit.argument if misfit.code.startswith("E03") else None
             span = node.arguments.get(of_argument or "", node.span)

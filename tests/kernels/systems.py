@@ -8,9 +8,9 @@ from torch import Tensor
 from smrdsl.kernels.discretise import diagonal_zoh, low_rank_bilinear
 from smrdsl.kernels.powers import Powers
 from smrdsl.kernels.system import System
-from smrdsl.kernels.transition import Dense, Diagonal, LowRank, Pair, Transition
+from smrdsl.kernels.transition import Dense, Diagonal, LowRank, Pair, RealDiagonal, Transition
 
-KINDS = ("diagonal", "low rank", "dense")
+KINDS = ("diagonal", "real", "low rank", "dense")
 
 
 def parts(channels: int, states: int, rank: int = 1, seed: int = 0) -> tuple[Pair, Pair, Pair, Tensor]:
@@ -32,6 +32,9 @@ def transition(kind: str, channels: int, states: int, rank: int = 1, seed: int =
     lam, p, b, step = parts(channels, states, rank, seed)
     if kind == "diagonal":
         return diagonal_zoh(lam, b, step)
+    if kind == "real":
+        faded = torch.cat([lam[0] * step, 2 * lam[0] * step], -1)
+        return RealDiagonal(torch.exp(faded)), torch.cat(b, -1)
     a, b_bar = low_rank_bilinear(lam, p, b, step)
     return a if kind == "low rank" else a.dense(), b_bar
 
@@ -48,6 +51,8 @@ def matrix(a: Transition) -> Tensor:
     """The real N x N matrices of a transition, (H, N, N), entry by entry from its definition."""
     if isinstance(a, Dense):
         return a.matrix
+    if isinstance(a, RealDiagonal):
+        return torch.diag_embed(a.factors[:, 0])
     if isinstance(a, LowRank):
         return matrix(a.diagonal) - torch.einsum("hori,horj->hij", a.left, a.right)
     assert isinstance(a, Diagonal)

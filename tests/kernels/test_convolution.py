@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from smrdsl.kernels.convolution import convolve, convolve_both, period
+from smrdsl.kernels.convolution import convolve, convolve_around, convolve_both, period
 
 
 def streams(length: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -27,6 +28,16 @@ def test_both_directions_are_sums(length: int) -> None:
             later[:, t] += back[:, j] * u[:, t + 1 + j]
     torch.testing.assert_close(convolve(u, k), ahead)
     torch.testing.assert_close(convolve_both(u, k, back), ahead + later)
+    present = F.pad(later[:, :-1], (0, 0, 1, 0))  # back_0 meets the present sample: all is one time earlier
+    present[:, 0] = sum(back[:, j] * u[:, j] for j in range(length))
+    torch.testing.assert_close(convolve_around(u, k, back), ahead + present)
+
+
+def test_every_sequence_may_have_a_kernel_of_its_own() -> None:
+    u, k, back = streams(9)
+    own, theirs = torch.stack([k, 2 * back]), torch.stack([back, k])
+    alone = [convolve_both(u[i : i + 1], own[i], theirs[i]) for i in range(2)]
+    torch.testing.assert_close(convolve_both(u, own, theirs), torch.cat(alone))
 
 
 @pytest.mark.parametrize("length", [*range(1, 50), 1023, 1024, 4097])

@@ -60,3 +60,14 @@ def test_the_skip_is_part_of_the_kernel() -> None:
     with_skip = known_length.kernel(s, 5)
     close(with_skip[:, 1:], bare[:, 1:])
     close(with_skip[:, 0], bare[:, 0] + s.d)
+
+
+@pytest.mark.parametrize("rules", [known_length, any_length], ids=["known", "any"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kernels_of_several_rows(rules: ModuleType, kind: str) -> None:
+    s = system(kind, 3, 8)
+    bundle = torch.randn(3, 5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+    found = rules.kernels(known_length.System(s.powers, s.b, bundle, None), 70)
+    assert found.shape == (5, 3, 70)
+    for row, k in zip(bundle.unbind(1), found, strict=True):
+        close(k, known_length.kernel(known_length.System(s.powers, s.b, row[:, None], None), 70))

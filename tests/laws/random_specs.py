@@ -47,7 +47,7 @@ def call(name: str, arguments: str, inputs: tuple[StreamType, ...]) -> str:
 
 CAUSAL = sample_steps(causal=True)
 ALL = sample_steps(causal=False)
-TIMED = sample_steps(causal=True, timed=True)
+TIMED = {causal: sample_steps(causal=causal, timed=True) for causal in (True, False)}
 LIBRARY = {
     "s4_block": ["s4_block(state=4)"],
     "s5_block": [f"s5_block(state=4, act={act})" for act in ("gelu", "full_glu", "half_glu1", "half_glu2")],
@@ -77,6 +77,8 @@ class Writer:
     inside: bool = False
     """Whether it writes the component, which cannot use itself."""
     taps: int = 0
+    in_body: bool = False
+    """Whether it writes what a component may put in more than once, where a label would not be unique."""
 
     def step(self, depth: int, body: bool) -> str:
         kinds = ["operator"] * 4 + ["library"]
@@ -92,7 +94,7 @@ class Writer:
         return "  ".join(self.step(depth, body) for _ in range(count))
 
     def _operator(self, depth: int) -> str:
-        steps = TIMED if self.timed else CAUSAL if self.causal else ALL
+        steps = TIMED[self.causal] if self.timed else CAUSAL if self.causal else ALL
         return self.draw(st.sampled_from(steps[self.draw(st.sampled_from(sorted(steps)))]))
 
     def _library(self, depth: int) -> str:
@@ -123,7 +125,7 @@ class Writer:
         return f"bidirectional(merge={merge}) {{ {self.block(depth)} }}{self._merged(merge, 2)}"
 
     def _repeat(self, depth: int) -> str:
-        label = self.draw(st.sampled_from(["", "stack: "])) if depth == 1 else ""
+        label = self.draw(st.sampled_from(["", "stack: "])) if depth == 1 and not self.in_body else ""
         count = self.draw(st.integers(0, 2))
         inner = self.block(depth)
         return f"residual {{ {label}repeat {count} as i {{ {inner} }} skip }}"
@@ -142,7 +144,10 @@ class Writer:
         return f"it := it |> linear(2 * width) |> silu |> linear({WIDTH})"
 
     def _component(self, depth: int) -> str:
-        return f"around({self.draw(st.integers(1, 2))}) {{ {self.block(depth)} }}"
+        outer, self.in_body = self.in_body, True
+        body = self.block(depth)
+        self.in_body = outer
+        return f"around({self.draw(st.integers(1, 2))}) {{ {body} }}"
 
 
 @st.composite

@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from smrdsl.kernels.lengths import turned
+from smrdsl.lowering.context import turned_by
 from smrdsl.runtime.model import CompiledModel
 
 
 def evaluate(model: CompiledModel, u: Tensor, dt: Tensor | None = None) -> Tensor:
     """The output of a model for a sequence, without fx, passes' strategies or the layers' fast paths."""
     values: dict[str, Tensor] = {model.graph.input: u}
+    backwards = turned_by(model.graph)
     tensors = dict(model.named_parameters())
     for key, node, inputs in model.graph:
         if key in values:
@@ -18,9 +21,11 @@ def evaluate(model: CompiledModel, u: Tensor, dt: Tensor | None = None) -> Tenso
         layer = model.get_submodule(key)
         arguments = [values[i] for i in inputs]
         if node.shares:
-            arguments.append(tensors[f"{node.shares}.weight"])
+            arguments += [tensors[f"{node.shares}.{name}"] for name in model.graph.shared(key)]
         slow = node.op.load_reference()
-        clock = {"dt": dt} if dt is not None and node.uses_step else {}
+        clock = {}
+        if dt is not None and node.uses_step:
+            clock["dt"] = turned(dt) if key in backwards else dt
         values[key] = slow(layer, *arguments, **clock) if slow else layer(*arguments, **clock)
     return values[model.graph.output]
 

@@ -112,14 +112,16 @@ def test_the_same_with_gaps_between_the_samples(text: str, name: str, cuts: list
 
 
 @settings(LAWS, max_examples=20)
-@given(specs(causal=False), st.lists(st.integers(0, LENGTH), min_size=2, max_size=2))
+@given(specs(causal=False, timed=True), st.lists(st.integers(0, LENGTH), min_size=2, max_size=2))
 def test_a_padded_batch_is_its_sequences_alone(text: str, lengths: list[int]) -> None:
     model = compiled(text, "base")
     u = sequence(model, torch.float64)
+    dt = torch.rand(u.shape[:2], dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.5
     with torch.no_grad():
-        y = model(u, lengths=torch.tensor(lengths))
+        assert close(model(u, dt), evaluate(model, u, dt), 1e-9), text
+        y = model(u, dt, lengths=torch.tensor(lengths))
         for i, n in enumerate(lengths):
-            alone, found = model(u[i : i + 1, :n]), y[i : i + 1]
+            alone, found = model(u[i : i + 1, :n], dt[i : i + 1, :n]), y[i : i + 1]
             assert close(found if y.dim() == 2 else found[:, :n], alone, 1e-9), text
 
 
@@ -205,6 +207,6 @@ def test_lengths_and_batches_of_zero_and_one(text: str) -> None:
 
 def test_the_generator_knows_every_operator() -> None:
     known = {n for n, o in smrdsl.ops().items() if not o.structural and "input" not in o.families}
-    not_mid_stream = {"embed", "pool"}
+    not_mid_stream = {"embed", "pool", "match"}
     assert known - not_mid_stream == set(ALL)
     assert set(CAUSAL) <= set(ALL)

@@ -14,12 +14,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from smrdsl.core.types import StreamType
-from smrdsl.kernels.attention import attend_window, distance_buckets, relative_bias
 from smrdsl.ops.attention import OPERATOR, AttentionParams
 from smrdsl.ops.attention.layer import Attention
 from smrdsl.ops.contract import Misfit
 
 GOLDEN = Path(__file__).parent / "golden"
+SPADE = sorted(p.stem for p in GOLDEN.glob("spade_local_*.npz"))
 
 
 def make(width: int = 8, **arguments: Any) -> Attention:
@@ -117,21 +117,43 @@ def test_a_window_costs_length_times_window() -> None:
     assert flops(1024, None) > 10 * flops(256, None)
 
 
-@pytest.mark.parametrize("name", ["spade_local_causal_rel", "spade_local_bidir_rel", "spade_local_causal_rel_long"])
+@pytest.mark.parametrize("name", SPADE)
 def test_equals_spade(name: str) -> None:
     """Local attention of microsoft/EfficientLongSequenceModeling with its weights, radius and buckets."""
     with np.load(GOLDEN / f"{name}.npz") as file:
         data = {key: torch.from_numpy(file[key]) for key in file.files if key not in ("config", "meta")}
-    x, radius, causal = data["x"], int(data["local_radius"]), "causal" in name
-    q, k, v = ((x @ data[f"W_{letter}"].t()).unflatten(-1, (int(data["num_heads"]), -1)) for letter in "qkv")
-    ahead = 0 if causal else radius
-    count = int(data["num_buckets"]) // (1 if causal else 2)
-    rows = distance_buckets(count, int(data["max_distance"]))
-    bias = relative_bias(data["rel_bias"], rows, radius, ahead, causal)
-    past = (0, 0, 0, 0, radius, 0)
-    k, v = torch.nn.functional.pad(k, past), torch.nn.functional.pad(v, past)
-    y = attend_window(q, k, v, radius, ahead, bias=bias).flatten(2) @ data["W_o"].t()
-    torch.testing.assert_close(y, data["y"], rtol=1e-10, atol=1e-10)
+    radius, causal = int(data["local_radius"]), "causal" in name
+    arguments: dict[str, Any] = {"heads": int(data["num_heads"]), "causal": causal}
+    arguments["window"] = radius + 1 if causal else 2 * radius + 1
+    if "rel_bias" in data:
+        arguments |= {"positions": "t5", "buckets": int(data["num_buckets"])}
+        arguments |= {"max_distance": int(data["max_distance"])}
+    layer = make(width=data["x"].shape[2], **arguments)
+    layer.load_state_dict({key: data[key] for key in layer.state_dict()})
+    torch.testing.assert_close(layer(data["x"]), data["y"], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("window", [None, 1, 4, 5])
+@pytest.mark.parametrize(
+    "options", [{}, {"positions": "rotary", "kv_heads": 2}, {"positions": "t5", "bias": True}], ids=str
+)
+def test_what_stands_behind_the_end_is_not_seen(window: int | None, options: dict[str, Any]) -> None:
+    layer = make(heads=4, causal=False, window=window, **options)
+    whole = torch.randn(4, 13, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    lengths = torch.tensor([13, 6, 1, 0])
+    padding = (torch.arange(13) >= lengths[:, None])[..., None]
+    padded = whole.masked_fill(padding, torch.nan).requires_grad_()
+    y = layer(padded, lengths=lengths)
+    assert torch.isfinite(y).all()
+    found = torch.autograd.grad(y.masked_fill(padding, 0.0).square().sum(), [padded, *layer.parameters()])
+
+    alone = whole.clone().requires_grad_()
+    each = [layer(alone[b : b + 1, :n]) for b, n in enumerate(lengths)]
+    for b, one in enumerate(each):
+        torch.testing.assert_close(y[b : b + 1, : one.shape[1]], one, rtol=1e-9, atol=1e-9)
+    wanted = torch.autograd.grad(sum(one.square().sum() for one in each), [alone, *layer.parameters()])
+    for f, w in zip(found, wanted, strict=True):
+        torch.testing.assert_close(f, w, rtol=1e-9, atol=1e-9)
 
 
 def test_dropout_is_for_training() -> None:
@@ -152,6 +174,16 @@ def test_dropout_is_for_training() -> None:
             6,
             {"heads": 2, "positions": "rotary"},
             "heads of 3 channels cannot be turned: the number must be even",
+        ),
+        (
+            8,
+            {"heads": 2, "positions": "t5", "causal": False, "buckets": 7},
+            "7 buckets are not shared by two directions: where not causal the number must be even, and at least 4",
+        ),
+        (
+            8,
+            {"heads": 2, "positions": "t5", "max_distance": 16},
+            "max_distance must be above 16, the distances that have a bucket each",
         ),
     ],
 )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import LabelOf, Operator, Params, Streams
+from smrdsl.ops.contract import Operator, Params, Streams, shared
 from smrdsl.ops.registry import operators
 
 BATCH, LENGTH = 2, 23
@@ -50,7 +50,7 @@ class Case:
         return tuple(random_stream(i, batch, length, g) for i in self.inputs)
 
     def tied(self) -> tuple[Tensor, ...]:
-        """The weight that a tied step is given after its streams."""
+        """The weights that a tied step is given after its streams."""
         shapes = untied_shapes(self.op, self.p, self.inputs)
         g = torch.Generator().manual_seed(3)
         return tuple(torch.randn(shape, dtype=torch.float64, generator=g) for shape in shapes)
@@ -103,14 +103,11 @@ def build(op: Operator, p: Params, inputs: Streams) -> torch.nn.Module:
 
 
 def untied_shapes(op: Operator, p: Params, inputs: Streams) -> list[tuple[int, ...]]:
-    fields = type(p).model_fields.items()
-    ties = {n: m for n, f in fields for m in f.metadata if isinstance(m, LabelOf) and getattr(p, n) is not None}
-    free = p.model_copy(update=dict.fromkeys(ties))
-    return [op.parameters(free, inputs, op.infer(free, inputs))[m.parameter].shape for m in ties.values()]
+    return [q.shape for q in shared(op, p, inputs, op.infer(p, inputs)).values()]
 
 
 def random_stream(i: StreamType, batch: int, length: int, g: torch.Generator) -> Tensor:
-    shape = [{"B": batch, "L": length}.get(d, d) if isinstance(d, str) else d for d in i.dims]
+    shape = shape_of(i, batch, length)
     if i.kind == "index":
         return torch.randint(i.vocab or 0, shape, generator=g)
     return torch.randn(shape, dtype=torch.float64, generator=g)
@@ -121,7 +118,8 @@ def close(found: Tensor, wanted: Tensor) -> None:
 
 
 def shape_of(t: StreamType, batch: int, length: int) -> tuple[int, ...]:
-    return tuple({"B": batch, "L": length}[d] if isinstance(d, str) else d for d in t.dims)
+    sizes = {"B": batch, "2B": 2 * batch, "L": length}
+    return tuple(sizes[d] if isinstance(d, str) else d for d in t.dims)
 
 
 @every_sample

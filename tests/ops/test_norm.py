@@ -87,3 +87,40 @@ def test_reset_forgets_the_running_statistics() -> None:
 def test_misfits(arguments: dict[str, Any], stream: StreamType, message: str) -> None:
     with pytest.raises(Misfit, match=message):
         OPERATOR.infer(NormParams(**arguments), (stream,))
+
+
+@pytest.mark.parametrize("ends", [(9, 4, 0), (1, 0, 0), (2, 0, 0), (0, 0, 0)])
+def test_batch_counts_only_what_belongs_to_a_sequence(ends: tuple[int, ...]) -> None:
+    """In training as if the sequences stood end to end, without padding: values, gradients, running statistics."""
+    layer, twin = make(kind="batch"), make(kind="batch")
+    lengths, x = torch.tensor(ends), signal(3, 9, 6)
+    inside = torch.arange(9) < lengths[:, None]
+    padded = x.masked_fill(~inside[..., None], torch.nan).requires_grad_()
+    row = x[inside][None].requires_grad_()
+    y, wanted = layer(padded, lengths=lengths), twin(row)
+    torch.testing.assert_close(y[inside][None], wanted)
+    torch.testing.assert_close(layer.running_mean, twin.running_mean)
+    torch.testing.assert_close(layer.running_var, twin.running_var)
+    mix = signal(*wanted.shape)
+    found = torch.autograd.grad(y[inside][None], [padded, *layer.parameters()], mix)
+    exact = torch.autograd.grad(wanted, [row, *twin.parameters()], mix, materialize_grads=True)
+    torch.testing.assert_close(found[0][inside][None], exact[0])
+    torch.testing.assert_close(found[0], found[0].nan_to_num() * inside[..., None])
+    torch.testing.assert_close(found[1:], exact[1:])
+
+
+def test_batch_of_padded_sequences_stays_in_its_precision() -> None:
+    x, lengths = signal(2, 50, 6), torch.tensor([50, 20])
+    exact = make(kind="batch")(x, lengths=lengths)
+    y = make(kind="batch").float()(x.bfloat16(), lengths=lengths)
+    assert y.dtype == torch.bfloat16
+    assert (y - exact)[torch.arange(50) < lengths[:, None]].abs().max() < 0.05
+
+
+def test_batch_in_evaluation_ignores_the_padding() -> None:
+    layer, x = make(kind="batch").eval(), signal(2, 5, 6)
+    x[0, 3:] = torch.nan
+    x.requires_grad_()
+    y = layer(x, lengths=torch.tensor([3, 5]))
+    torch.testing.assert_close(y[0, :3], layer(x[0, :3]))
+    assert torch.isfinite(torch.autograd.grad(y.sum(), layer.weight)[0]).all()

@@ -45,7 +45,24 @@ def test_a_batch_that_is_not_padded_is_as_without_lengths():
 def test_causal_models_take_lengths_too():
     model = smrdsl.compile_text("model m { signal(channels=2)  s4d(state=4) }")
     u = torch.randn(2, 6, 2)
-    assert torch.equal(model(u, lengths=torch.tensor([3, 6])), model(u))
+    padded = u.clone()
+    padded[0, 3:] = torch.nan
+    y, alone = model(padded, lengths=torch.tensor([3, 6])), model(u)
+    torch.testing.assert_close(y[0, :3], alone[0, :3])
+    torch.testing.assert_close(y[1], alone[1])
+
+
+def test_gaps_and_pairs_are_padded_too():
+    steps = "linear(4)  bidirectional(merge=add) { s5(state=4) }  pool(mean)  match"
+    text = f"model m {{ signal(channels=2, timed=true, pair=true)  {steps} }}"
+    model = smrdsl.compile_text(text, dtype="float64", mode="infer")
+    u, dt = torch.randn(1, 2, 6, 2).double(), torch.rand(1, 2, 6).double() + 0.5
+    first, second = u[:, :1, :4].repeat(1, 2, 1, 1), u[:, 1:, :6].repeat(1, 2, 1, 1)
+    wanted = [model(v, dt[:, i : i + 1, : v.shape[2]].repeat(1, 2, 1)) for i, v in enumerate((first, second))]
+    u[:, 0, 4:], dt[:, 0, 4:] = torch.nan, torch.nan
+    found = model(u, dt, lengths=torch.tensor([[4, 6]]))
+    torch.testing.assert_close(found[:, :4], wanted[0][:, :4], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(found[:, 4:8], wanted[1][:, :4], rtol=1e-9, atol=1e-9)
 
 
 def test_lengths_that_do_not_fit():

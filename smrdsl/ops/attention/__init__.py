@@ -8,7 +8,8 @@ over the positions s that t sees: all up to t (`causal`), or all; with `window` 
 them, t included, or as many centred on t where not causal, (window - 1) // 2 of them before it.
 
     rotary  q and k are turned by their positions, halves paired as in Llama (Su et al. 2021, "RoFormer")
-    t5      bias_ts = rel_bias[bucket(s - t)], 32 buckets up to a distance of 128 (Raffel et al. 2020)
+    t5      bias_ts = rel_bias[bucket(s - t)], `buckets` of them up to a distance of `max_distance`
+            (Raffel et al. 2020); where not causal half of them are for the positions ahead
 
 Sources: Vaswani et al. 2017, "Attention Is All You Need", section 3.2; kv_heads: Ainslie et al. 2023,
 "GQA"; the window: Beltagy et al. 2020, "Longformer". Weights and biases start as torch's Linear does,
@@ -28,8 +29,6 @@ from pydantic import Field
 from smrdsl.core.types import StreamType
 from smrdsl.ops.contract import Cost, Misfit, Operator, Parameter, Params, State, Streams, need_sequence
 
-BUCKETS = 32
-
 
 class AttentionParams(Params):
     heads: int = Field(gt=0, description="Number of heads; it divides the width.")
@@ -40,7 +39,7 @@ class AttentionParams(Params):
     positions: Literal["rotary", "t5"] | None = Field(
         default=None,
         description="What tells positions apart: `none`; `rotary`, queries and keys are turned; `t5`, a "
-        "learned bias for each distance, in 32 buckets up to 128.",
+        "learned bias for each distance, in `buckets` up to `max_distance`.",
     )
     kv_heads: int | None = Field(
         default=None,
@@ -54,6 +53,12 @@ class AttentionParams(Params):
         lt=1,
         description="Probability with which an attention weight is dropped in training.",
     )
+    buckets: int = Field(
+        default=32,
+        gt=1,
+        description="Number of buckets of positions=t5; where not causal, half of them are for the positions ahead.",
+    )
+    max_distance: int = Field(default=128, gt=0, description="Distance from which on positions=t5 has one bucket.")
 
 
 def infer(p: AttentionParams, inputs: Streams) -> StreamType:
@@ -73,7 +78,27 @@ def infer(p: AttentionParams, inputs: Streams) -> StreamType:
             "must be even",
             argument="positions",
         )
+    if p.positions == "t5":
+        check_buckets("attention(positions=t5)", p.buckets, p.max_distance, p.causal)
     return inputs[0]
+
+
+def check_buckets(name: str, buckets: int, max_distance: int, causal: bool) -> None:
+    """Raise unless T5's buckets, one each for near distances and logarithmic ones behind, can be made."""
+    if not causal and (buckets < 4 or buckets % 2):
+        raise Misfit(
+            f"{name}: {buckets} buckets are not shared by two directions: where not causal the number must be even, "
+            "and at least 4",
+            argument="buckets",
+            code="E0309",
+        )
+    near = buckets // (2 if causal else 4)
+    if max_distance <= near:
+        raise Misfit(
+            f"{name}: max_distance must be above {near}, the distances that have a bucket each",
+            argument="max_distance",
+            code="E0309",
+        )
 
 
 def shared_width(p: AttentionParams, width: int) -> int:
@@ -88,7 +113,7 @@ def parameters(p: AttentionParams, inputs: Streams, output: StreamType) -> dict[
     if p.bias:
         own |= {f"b_{letter}": Parameter((size,), decay=False) for letter, size in rows.items()}
     if p.positions == "t5":
-        own["rel_bias"] = Parameter((BUCKETS, p.heads), decay=False)
+        own["rel_bias"] = Parameter((p.buckets, p.heads), decay=False)
     return own
 
 
@@ -124,6 +149,7 @@ OPERATOR = Operator(
     state=state,
     cost=cost,
     looks_ahead=looks_ahead,
+    uses_lengths=looks_ahead,
     families=("mixer",),
     equations="q = W_q x;  k = W_k x;  v = W_v x\n"
     "a_ts = softmax_s(q_t . k_s / sqrt(width / heads) + bias_ts);  y_t = W_o sum_s a_ts v_s",
@@ -136,9 +162,13 @@ OPERATOR = Operator(
         (AttentionParams(heads=2, window=4), (StreamType.real(4),)),
         (AttentionParams(heads=4, window=20, kv_heads=1, positions="rotary"), (StreamType.real(8),)),
         (AttentionParams(heads=3, window=3, positions="t5", bias=True), (StreamType.real(6),)),
+        (AttentionParams(heads=2, window=9, positions="t5", buckets=7, max_distance=6), (StreamType.real(4),)),
         (AttentionParams(heads=1, window=1, causal=False), (StreamType.real(4),)),
         (AttentionParams(heads=2, causal=False, positions="t5"), (StreamType.real(4),)),
-        (AttentionParams(heads=2, causal=False, window=4, positions="t5"), (StreamType.real(4),)),
+        (
+            AttentionParams(heads=2, causal=False, window=4, positions="t5", buckets=6, max_distance=5),
+            (StreamType.real(4),),
+        ),
         (AttentionParams(heads=2, causal=False, window=5, positions="rotary"), (StreamType.real(4),)),
     ),
 )

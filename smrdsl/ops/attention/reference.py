@@ -58,10 +58,16 @@ def project(layer: Attention, letter: str, x: Tensor, position: int) -> Tensor:
 
 
 def bucket(layer: Attention, offset: int) -> int:
-    buckets = 32 if layer.causal else 16
-    base = 16 if offset > 0 and not layer.causal else 0
+    return t5_bucket(offset, layer.p.buckets, layer.p.max_distance, layer.causal)
+
+
+def t5_bucket(offset: int, buckets: int, farthest: int, causal: bool) -> int:
+    """The bucket of key minus query, by the formula of the paper's code."""
+    if not causal:
+        buckets //= 2
+    base = buckets if offset > 0 and not causal else 0
     distance, exact = abs(offset), buckets // 2
     if distance < exact:
         return base + distance
-    far = math.floor(math.log(distance / exact) / math.log(128 / exact) * (buckets - exact) + 1e-12)
+    far = math.floor(math.log(distance / exact) / math.log(farthest / exact) * (buckets - exact) + 1e-12)
     return base + min(exact + far, buckets - 1)

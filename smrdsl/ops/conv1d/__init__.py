@@ -3,9 +3,9 @@
     causal    y_t = b + sum_{k < K} w[k] x_{t - K + 1 + k}            the last tap is the present sample
     centred   y_t = b + sum_{k < K} w[k] x_{t - (K - 1) // 2 + k}     causal=false, torch's padding="same"
 
-with zeros outside the sequence. `weight` is (width, K) where each channel has its own kernel (`depthwise`),
-and (width, input width, K) where it is dense; `bias` is (width). Taps lie in torch's order, so that weights
-of nn.Conv1d fit. They start as those do, or as the identity. State: the last K - 1 inputs.
+with zeros outside the sequence, and so behind its end in a padded batch. `weight` is (width, K) where each channel has
+its own kernel (`depthwise`), and (width, input width, K) where it is dense; `bias` is (width). Taps lie in torch's
+order, so that weights of nn.Conv1d fit. They start as those do, or as the identity. State: the last K - 1 inputs.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ OPERATOR = Operator(
     state=state,
     cost=cost,
     looks_ahead=looks_ahead,
+    uses_lengths=looks_ahead,
     families=("mixer",),
     equations="causal: y_t = b + sum_{k < K} w[k] x_{t - K + 1 + k}\n"
     "causal=false: y_t = b + sum_{k < K} w[k] x_{t - (K - 1) // 2 + k}",

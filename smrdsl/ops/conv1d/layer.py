@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from smrdsl.core.types import StreamType
 from smrdsl.kernels.depthwise import depthwise, depthwise_step
 from smrdsl.kernels.initial import Draw, fill, fill_linear
+from smrdsl.kernels.lengths import silence
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.conv1d import Conv1dParams, before
 
@@ -34,7 +35,8 @@ class Conv1d(nn.Module):
         if self.bias is not None:
             fill(self.bias, 0.0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *, lengths: Tensor | None = None) -> Tensor:
+        x = x if lengths is None else silence(x, lengths)
         return self._convolve(F.pad(x, (0, 0, self.before, self.after)))
 
     def extend(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:

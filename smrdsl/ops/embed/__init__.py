@@ -7,15 +7,23 @@
 
 Both tables start normal with standard deviation 0.02 (GPT-2's). Source of the positions: Vaswani et al. 2017,
 "Attention Is All You Need", section 3.5; the vectors are not scaled by sqrt(width) as they are there.
+
+With `cutoffs` words are in bands by their frequency, and band i has vectors of width / div^i, projected to the width:
+
+    y_t = P_i weight_i[token_t - start of band i] + position_t,  P_i = proj_i (width, width / div^i)
+
+Source: Baevski & Auli 2018, "Adaptive Input Representations for Neural Language Modeling" (1809.10853); as in fairseq's
+code weight_i starts normal with standard deviation (width / div^i)^(-1/2), and proj_i Xavier uniform.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from smrdsl.core.types import StreamType
+from smrdsl.ops._bands import Band, bands, increasing
 from smrdsl.ops.contract import Cost, Misfit, Operator, Parameter, Params, State, Streams
 
 
@@ -31,6 +39,22 @@ class EmbedParams(Params):
         gt=0,
         description="Longest sequence that positions=learned takes; a longer one is an error.",
     )
+    cutoffs: list[int] | None = Field(
+        default=None,
+        description="Where the bands after the first begin, increasing, all below the size of the vocabulary: words "
+        "are numbered by falling frequency. `none`: all words have vectors of the whole width.",
+    )
+    div: float = Field(
+        default=4.0, ge=1.0, description="With cutoffs, how much narrower each band's vectors are than the last's."
+    )
+
+    _increasing = field_validator("cutoffs")(increasing)
+
+
+def parts(p: EmbedParams, inputs: Streams) -> tuple[Band, ...]:
+    """The bands; none without cutoffs."""
+    assert inputs[0].vocab is not None
+    return bands("embed", inputs[0].vocab, p.width, p.cutoffs, p.div) if p.cutoffs else ()
 
 
 def infer(p: EmbedParams, inputs: Streams) -> StreamType:
@@ -45,12 +69,18 @@ def infer(p: EmbedParams, inputs: Streams) -> StreamType:
             argument="max_length",
             code="E0309",
         )
+    parts(p, inputs)
     return StreamType.real(p.width)
 
 
 def parameters(p: EmbedParams, inputs: Streams, output: StreamType) -> dict[str, Parameter]:
-    assert inputs[0].vocab is not None
-    own = {"weight": Parameter((inputs[0].vocab, p.width))}
+    own: dict[str, Parameter] = {}
+    for i, band in enumerate(parts(p, inputs)):
+        own[f"weight_{i}"] = Parameter((band.size, band.width))
+        own[f"proj_{i}"] = Parameter((p.width, band.width))
+    if not own:
+        assert inputs[0].vocab is not None
+        own["weight"] = Parameter((inputs[0].vocab, p.width))
     if p.positions == "learned":
         assert p.max_length is not None
         own["positions"] = Parameter((p.max_length, p.width), decay=False)
@@ -62,7 +92,9 @@ def state(p: EmbedParams, inputs: Streams, output: StreamType) -> dict[str, Stat
 
 
 def cost(p: EmbedParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
-    return Cost(length * p.width if p.positions else 0.0, length)
+    banded = sum(band.width for band in parts(p, inputs))
+    added = p.width if p.positions else 0.0
+    return Cost(length * (2 * p.width * banded + added), length * (1 + banded))
 
 
 OPERATOR = Operator(
@@ -75,11 +107,13 @@ OPERATOR = Operator(
     state=state,
     cost=cost,
     equations="y_t = weight[token_t] + position_t\n"
+    "with cutoffs: y_t = proj_i weight_i[token_t - start of band i] + position_t\n"
     "sinusoidal: position_t[2i], position_t[2i + 1] = sin, cos of t / 10000^(2i / width)",
-    source="Vaswani et al. 2017, Attention Is All You Need, section 3.5",
+    source="Vaswani et al. 2017, Attention Is All You Need, section 3.5; Baevski & Auli 2018",
     samples=(
         (EmbedParams(width=6), (StreamType.index(11),)),
         (EmbedParams(width=4, positions="learned", max_length=64), (StreamType.index(5),)),
         (EmbedParams(width=5, positions="sinusoidal"), (StreamType.index(9),)),
+        (EmbedParams(width=8, cutoffs=[4, 7], div=2.0), (StreamType.index(11),)),
     ),
 )

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from smrdsl.core.errors import SmrError
 from smrdsl.core.types import StreamType
-from smrdsl.kernels.initial import Draw, fill_normal
+from smrdsl.kernels.initial import Draw, fill_normal, fill_xavier
 from smrdsl.ops.contract import Streams
-from smrdsl.ops.embed import EmbedParams
+from smrdsl.ops.embed import EmbedParams, parts
 
 STD = 0.02
 LONGEST_WAVE = 10_000.0
@@ -29,12 +29,20 @@ class Embed(nn.Module):
         super().__init__()
         assert inputs[0].vocab is not None
         self.vocab, self.width, self.kind = inputs[0].vocab, p.width, p.positions
-        self.weight = nn.Parameter(torch.empty(self.vocab, p.width))
+        self.bands = parts(p, inputs)
+        for i, band in enumerate(self.bands):
+            self.register_parameter(f"weight_{i}", nn.Parameter(torch.empty(band.size, band.width)))
+            self.register_parameter(f"proj_{i}", nn.Parameter(torch.empty(p.width, band.width)))
+        self.weight = None if self.bands else nn.Parameter(torch.empty(self.vocab, p.width))
         rows = p.max_length if p.positions == "learned" else None
         self.positions = None if rows is None else nn.Parameter(torch.empty(rows, p.width))
 
     def reset_parameters(self, draw: Draw) -> None:
-        fill_normal(self.weight, STD, draw("weight"))
+        if self.weight is not None:
+            fill_normal(self.weight, STD, draw("weight"))
+        for i, band in enumerate(self.bands):
+            fill_normal(self.get_parameter(f"weight_{i}"), band.width**-0.5, draw(f"weight_{i}"))
+            fill_xavier(self.get_parameter(f"proj_{i}"), draw(f"proj_{i}"))
         if self.positions is not None:
             fill_normal(self.positions, STD, draw("positions"))
 
@@ -55,14 +63,31 @@ class Embed(nn.Module):
 
     def _vectors(self, tokens: Tensor) -> Tensor:
         try:
-            return F.embedding(tokens, self.weight)
+            return F.embedding(tokens, self.weight) if self.weight is not None else self._banded(tokens)
         except IndexError:
             raise SmrError(f"embed: a token is not in 0..{self.vocab - 1} (vocab={self.vocab})") from None
+
+    def _banded(self, tokens: Tensor) -> Tensor:
+        """The sum over the bands, in all but one of which a token has zeros."""
+        y: Tensor | None = None
+        for i, band in enumerate(self.bands):
+            first, last = i == 0, i + 1 == len(self.bands)  # open, so that their tables refuse what is no word
+            inside = tokens < band.start + band.size if first else tokens >= band.start
+            if not first and not last:
+                inside = inside & (tokens < band.start + band.size)
+            row = torch.where(inside, tokens - band.start, 0)
+            vectors = F.embedding(row, self.get_parameter(f"weight_{i}"))
+            vectors = torch.where(inside[..., None], vectors, 0.0)
+            part = F.linear(vectors, self.get_parameter(f"proj_{i}"))
+            y = part if y is None else y + part
+        assert y is not None
+        return y
 
     def _position(self, positions: Tensor) -> Tensor:
         """(...) positions -> (..., width)."""
         if self.positions is None:
-            return waves(positions, self.width, self.weight.dtype)
+            weight = self.get_parameter("weight_0" if self.bands else "weight")
+            return waves(positions, self.width, weight.dtype)
         try:
             return F.embedding(positions, self.positions)
         except IndexError:

@@ -1,9 +1,13 @@
-"""flip: reverses time. `bidirectional` puts it before and after the block that runs backwards."""
+"""flip: reverses time. `bidirectional` puts it before and after the block that runs backwards.
+
+In a padded batch each sequence is reversed by itself, within its own length: its padding stays behind it, so that the
+block between two flips sees a padded batch as well.
+"""
 
 from __future__ import annotations
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Cost, Operator, Params, Streams, need_sequence
+from smrdsl.ops.contract import Cost, Operator, Params, Streams, always, need_sequence
 
 
 class FlipParams(Params):
@@ -31,6 +35,8 @@ OPERATOR = Operator(
     layer="smrdsl.ops.flip.layer:Flip",
     cost=cost,
     looks_ahead=looks_ahead,
+    uses_lengths=always,
+    reverses=True,
     structural=True,
     equations="y_t = x_{L - 1 - t}",
     samples=((FlipParams(), (StreamType.real(8),)), (FlipParams(), (StreamType.real(1),))),

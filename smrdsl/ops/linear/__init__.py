@@ -29,7 +29,7 @@ from smrdsl.ops.contract import (
 class LinearParams(Params):
     width: int = Field(gt=0, description="Number of output channels.")
     bias: bool = Field(default=True, description="Whether a learned constant is added to each output channel.")
-    tie: Annotated[str | None, LabelOf("weight")] = Field(
+    tie: Annotated[str | None, LabelOf()] = Field(
         default=None,
         description="Label of the step whose `weight` (width, input width) is used in place of an own one: "
         "`linear(vocab, tie=tok)` shares the weight of `tok: embed(...)`.",

@@ -5,10 +5,11 @@
     batch   (x - mean) / sqrt(var + eps) * weight + bias      of one channel over batch and time
     scale   g * x / sqrt(mean(x^2) + eps)                     the same as rms; g is one number
 
-`batch` uses the statistics of the batch in training and running ones in evaluation, `running_mean` and
-`running_var` (momentum 0.1, the running variance unbiased, as torch's); so it can be stepped in evaluation
-mode only. `g` starts at 1, as in Mega's code; the paper's own g is ours times sqrt(width). Sources: layer,
-Ba et al. 2016; rms, Zhang and Sennrich 2019; batch, Ioffe and Szegedy 2015; scale, Nguyen and Salazar 2019.
+`batch` uses the statistics of the batch in training and running ones in evaluation, `running_mean` and `running_var`
+(momentum 0.1, the running variance unbiased, as torch's); so it can be stepped in evaluation mode only. In a padded
+batch only what belongs to a sequence counts. `g` starts at 1, as in Mega's code; the paper's own g is ours times
+sqrt(width). Sources: layer, Ba et al. 2016; rms, Zhang and Sennrich 2019; batch, Ioffe and Szegedy 2015; scale, Nguyen
+and Salazar 2019.
 """
 
 from __future__ import annotations
@@ -67,6 +68,10 @@ def parameters(p: NormParams, inputs: Streams, output: StreamType) -> dict[str, 
     return {"weight": vector} if p.kind == "rms" else {"weight": vector, "bias": vector}
 
 
+def uses_lengths(p: NormParams) -> bool:
+    return p.kind == "batch"
+
+
 def cost(p: NormParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
     elements = positions(inputs[0], length) * inputs[0].width
     return Cost(8 * elements, elements)
@@ -80,6 +85,7 @@ OPERATOR = Operator(
     layer="smrdsl.ops.norm.layer:Norm",
     parameters=parameters,
     cost=cost,
+    uses_lengths=uses_lengths,
     families=("norm",),
     equations="layer, batch: y = (x - mean) / sqrt(var + eps) * weight + bias\n"
     "rms: y = x / sqrt(mean(x^2) + eps) * weight\nscale: y = g x / sqrt(mean(x^2) + eps)",

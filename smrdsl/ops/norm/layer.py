@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from smrdsl.core.errors import SmrError
 from smrdsl.core.types import StreamType
 from smrdsl.kernels.initial import Draw, fill
+from smrdsl.kernels.lengths import silence
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.norm import NormParams
 
@@ -41,11 +42,11 @@ class Norm(nn.Module):
             fill(self.running_mean, 0.0)
             fill(self.running_var, 1.0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *, lengths: Tensor | None = None) -> Tensor:
         if self.kind == "layer":
             return F.layer_norm(x, (self.width,), self.weight, self.bias, self.eps)
         if self.kind == "batch":
-            return self._batch(x)
+            return self._batch(x) if lengths is None else self._padded_batch(silence(x, lengths), lengths)
         if self.groups == 1:
             y = F.rms_norm(x, (self.width,), self.weight, self.eps)
             return y if self.g is None else y * self.g
@@ -76,6 +77,24 @@ class Norm(nn.Module):
             self.eps,
         )
         return y.reshape(x.shape)
+
+    def _padded_batch(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The same for x with zeros behind the ends, which do not count."""
+        if not self.training or x.numel() == 0:
+            return self._batch(x)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        count = lengths.sum().to(wide.dtype)
+        mean = wide.sum((0, 1)) / count.clamp(min=1)
+        apart = silence(wide - mean, lengths)
+        var = apart.square().sum((0, 1)) / count.clamp(min=1)
+        self._learn(mean.detach(), var.detach() * count / (count - 1).clamp(min=1), count)
+        return self._affine(apart * torch.rsqrt(var + self.eps)).to(x.dtype)
+
+    @torch.no_grad()
+    def _learn(self, mean: Tensor, var: Tensor, count: Tensor) -> None:
+        """Move the running statistics, unless fewer than two values were seen."""
+        for running, found in ((self.running_mean, mean), (self.running_var, var)):
+            running.lerp_(torch.where(count > 1, found, running).to(running.dtype), MOMENTUM)
 
     def _affine(self, x: Tensor) -> Tensor:
         return x if self.weight is None or self.bias is None else x * self.weight + self.bias

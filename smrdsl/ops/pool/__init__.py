@@ -2,9 +2,9 @@
 
     mean  sum_t x_t / L      sum  sum_t x_t      max  max_t x_t      last  x_L
 
-An empty sequence leaves zeros. A step leaves the pooled value so far, so that after the last one it is that
-of the whole sequence. State: what the value so far needs, `value` (and `count`, how many were seen, for
-mean and max).
+An empty sequence leaves zeros. In a padded batch L is the length of each sequence by itself. A step leaves the pooled
+value so far, so that after the last one it is that of the whole sequence. State: what the value so far needs, `value`
+(and `count`, how many were seen, for mean and max).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Operator, Params, State, Streams, need_sequence
+from smrdsl.ops.contract import Operator, Params, State, Streams, always, need_sequence
 
 
 class PoolParams(Params):
@@ -41,6 +41,7 @@ OPERATOR = Operator(
     infer=infer,
     layer="smrdsl.ops.pool.layer:Pool",
     state=state,
+    uses_lengths=always,
     equations="mean: y = sum_t x_t / L;  last: y = x_L;  max: y = max_t x_t;  sum: y = sum_t x_t",
     reference="smrdsl.ops.pool.reference:reference",
     samples=(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
+from smrdsl.kernels.lengths import over, silence, valid
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.pool import PoolParams
 
@@ -20,9 +21,11 @@ class Pool(nn.Module):
         super().__init__()
         self.kind = p.kind
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *, lengths: Tensor | None = None) -> Tensor:
         if x.shape[1] == 0:
             return x.new_zeros(x.shape[0], x.shape[2])
+        if lengths is not None:
+            return self._padded(x, lengths)
         if self.kind == "last":
             return x[:, -1]
         if self.kind == "max":
@@ -44,6 +47,17 @@ class Pool(nn.Module):
 
     def step(self, x: Tensor, value: Tensor, *count: Tensor) -> tuple[Tensor, ...]:
         return self.extend(x[:, None], value, *count)
+
+    def _padded(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The same where sequences end at their lengths (B)."""
+        if self.kind == "last":
+            at = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, x.shape[2])
+            value = x.gather(1, at).squeeze(1)
+        elif self.kind == "max":
+            value = torch.where(over(valid(lengths, x.shape[1]), x), x, -torch.inf).amax(dim=1)
+        else:
+            return self._pooled(silence(x, lengths).sum(dim=1), lengths)
+        return torch.where(lengths[:, None] > 0, value, 0.0)
 
     def _pooled(self, value: Tensor, *count: Tensor) -> Tensor:
         if self.kind != "mean":

@@ -105,6 +105,7 @@ OPERATOR = Operator(
     strategies=cores.STRATEGIES,
     timings=TIMINGS,
     uses_step=always,
+    uses_lengths=cores.looks_ahead,
     equations="x_t = A' x_{t-1} + B' u_t;  y_t = 2 Re(C x_t) + D u_t\n"
     "bilinear: A' = (1 - Delta A / 2)^-1 (1 + Delta A / 2), B' = Delta (1 - Delta A / 2)^-1 B\n"
     "zoh: A' = e^(Delta A), B' = A^-1 (e^(Delta A) - 1) B\n"

@@ -47,8 +47,10 @@ class S4(nn.Module):
         fill(self.P, torch.view_as_real(torch.from_numpy(form.p)).unsqueeze(1))
         fill_outputs(self.C, self.D, draw)
 
-    def forward(self, u: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> Tensor:
-        return core.forward(self._core(), self.strategy, u, rate, dt)
+    def forward(
+        self, u: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None, lengths: Tensor | None = None
+    ) -> Tensor:
+        return core.forward(self._core(), self.strategy, u, rate, dt, lengths)
 
     def extend(
         self, u: Tensor, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None

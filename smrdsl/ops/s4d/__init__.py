@@ -76,6 +76,7 @@ OPERATOR = Operator(
     strategies=cores.STRATEGIES,
     timings=TIMINGS,
     uses_step=always,
+    uses_lengths=cores.looks_ahead,
     equations="x_t = A x_{t-1} + B' u_t;  y_t = 2 Re(C x_t) + D u_t\n"
     "zoh: A = e^(Delta Lambda), B' = (e^(Delta Lambda) - 1) / Lambda B\n"
     "bilinear: A = (1 + Delta Lambda / 2) / (1 - Delta Lambda / 2), B' = Delta B / (1 - Delta Lambda / 2)\n"

@@ -46,8 +46,10 @@ class S4D(nn.Module):
             fill(self.B, torch.view_as_real(torch.from_numpy(nplr("legs", self.p.state).clipped_b)))
         fill_outputs(self.C, self.D, draw)
 
-    def forward(self, u: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> Tensor:
-        return core.forward(self._core(), self.strategy, u, rate, dt)
+    def forward(
+        self, u: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None, lengths: Tensor | None = None
+    ) -> Tensor:
+        return core.forward(self._core(), self.strategy, u, rate, dt, lengths)
 
     def extend(
         self, u: Tensor, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None

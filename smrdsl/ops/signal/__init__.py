@@ -1,4 +1,7 @@
-"""signal: the input of a model of real-valued sequences, (batch, length, channels)."""
+"""signal: the input of a model of real-valued sequences, (batch, length, channels).
+
+With `pair` two of them, (batch, 2, length, channels).
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,16 @@ class SignalParams(Params):
         description="Whether the module also takes `dt` (batch, length): the gap before each sample, "
         "relative to the training step (1 = as trained).",
     )
+    pair: bool = Field(
+        default=False,
+        description="Whether the input is pairs of sequences, (batch, 2, length, channels): all steps run on both with "
+        "the same weights, up to `match`, which joins them.",
+    )
 
 
 def infer(p: SignalParams, inputs: Streams) -> StreamType:
-    return StreamType.real(p.channels)
+    stream = StreamType.real(p.channels)
+    return stream.pair() if p.pair else stream
 
 
 def cost(p: SignalParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
@@ -39,5 +48,9 @@ OPERATOR = Operator(
     cost=cost,
     streams=(),
     families=("input",),
-    samples=((SignalParams(channels=3), ()), (SignalParams(channels=1, length=16, timed=True), ())),
+    samples=(
+        (SignalParams(channels=3), ()),
+        (SignalParams(channels=1, length=16, timed=True), ()),
+        (SignalParams(channels=2, pair=True), ()),
+    ),
 )

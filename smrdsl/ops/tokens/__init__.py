@@ -1,4 +1,7 @@
-"""tokens: the input of a model of sequences of whole numbers, (batch, length), each from 0 to vocab - 1."""
+"""tokens: the input of a model of sequences of whole numbers, (batch, length), each from 0 to vocab - 1.
+
+With `pair` two of them, (batch, 2, length).
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,16 @@ class TokensParams(Params):
         description="Whether the module also takes `dt` (batch, length): the gap before each token, relative "
         "to the training step (1 = as trained).",
     )
+    pair: bool = Field(
+        default=False,
+        description="Whether the input is pairs of sequences, (batch, 2, length): all steps run on both with the "
+        "same weights, up to `match`, which joins them.",
+    )
 
 
 def infer(p: TokensParams, inputs: Streams) -> StreamType:
-    return StreamType.index(p.vocab)
+    stream = StreamType.index(p.vocab)
+    return stream.pair() if p.pair else stream
 
 
 def cost(p: TokensParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
@@ -39,5 +48,9 @@ OPERATOR = Operator(
     cost=cost,
     streams=(),
     families=("input",),
-    samples=((TokensParams(vocab=7), ()), (TokensParams(vocab=256, length=16, timed=True), ())),
+    samples=(
+        (TokensParams(vocab=7), ()),
+        (TokensParams(vocab=256, length=16, timed=True), ()),
+        (TokensParams(vocab=9, pair=True), ()),
+    ),
 )
