@@ -17,6 +17,8 @@ from smrdsl.ops.contract import Cost, Misfit, Parameter, Range, State, Streams, 
 STRATEGIES = ("conv", "scan", "recurrent")
 MIMO_STRATEGIES = ("scan", "conv", "recurrent")
 """Of systems with many inputs and outputs, whose `scan` is the quickest."""
+VARYING = {"conv": "its system changes with its input from sample to sample, and a convolution needs one that stays"}
+"""Why the selective cores have no convolution."""
 CHUNK = 64
 """Length of the chunks of `scan`, for its cost."""
 

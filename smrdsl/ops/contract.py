@@ -164,6 +164,8 @@ class Operator:
     families: tuple[str, ...] = ()
     strategies: tuple[str, ...] = ()
     """Ways to execute a whole sequence, for `execute` and the plan; every one is exact."""
+    inexact: Mapping[str, str] = field(default_factory=dict)
+    """Strategy that it does not have -> why that would not be exact, for who asks for it."""
     timings: Mapping[str, tuple[Timing, ...]] = field(default_factory=dict)
     """Strategy -> what it took, at several lengths (`python -m benchmarks.strategies` prints the table)."""
     uses_step: Callable[[Any], bool] = never

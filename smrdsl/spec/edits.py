@@ -207,8 +207,8 @@ class Editor:
             if name in known:
                 node.strategy, node.asked = name, span
             else:
-                hint = self.report.hint(name, known)
-                message = f"`{node.op.name}` cannot be executed as `{name}`; it has {', '.join(known)}{hint}"
+                why = f": {node.op.inexact[name]}" if name in node.op.inexact else self.report.hint(name, known)
+                message = f"`{node.op.name}` cannot be executed as `{name}`; it has {', '.join(known)}{why}"
                 self.report.error("E0801", message, span)
 
 
