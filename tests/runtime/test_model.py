@@ -65,7 +65,7 @@ def test_its_attributes_are_no_labels():
             smrdsl.compile_text(f"model m {{ signal(channels=1) {label}: linear(1) }}")
 
 
-@pytest.mark.parametrize("label", "self u state rate getitem step_1 layers getattr __x".split())
+@pytest.mark.parametrize("label", "self u state rate lengths dt fold clock getitem step_1 layers getattr __x".split())
 def test_labels_that_are_names_in_the_generated_code(label):
     text = f"model m {{ signal(channels=2) {label}: linear(2)  s4d(state=2)  s4d_x: linear(2) }}"
     model = smrdsl.compile_text(text, mode="infer")

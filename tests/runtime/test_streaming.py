@@ -188,7 +188,7 @@ def test_clocks_that_do_not_fit():
         (lambda: timed(u, -dt), "every gap in dt must be above 0"),
         (lambda: timed(u, dt * torch.nan), "every gap in dt must be above 0"),
         (lambda: timed(u, dt, rate=2.0), "the model is timed: it takes dt, not rate"),
-        (lambda: timed.step(u[:, 0], timed.initial_state(2), dt), r"dt must be reals \(2,\), .* float64 \(2, 7\)"),
+        (lambda: timed.step(u[:, 0], timed.initial_state(2), dt), r"dt must be reals \(2,\), .* this is torch.float64"),
         (lambda: model(u, dt), "the model takes no dt; declare its input with timed=true, or pass rate"),
         (lambda: model.step(u[:, 0], model.initial_state(2), dt[:, 0]), "the model takes no dt"),
         (lambda: model(u, rate=dt), "the rate must be one number"),
