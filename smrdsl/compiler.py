@@ -18,7 +18,7 @@ from smrdsl.graph.graph import Graph
 from smrdsl.ops.contract import Range
 from smrdsl.passes.contract import Watch, run_all
 from smrdsl.passes.order import passes_without
-from smrdsl.plan.plan import DEFAULT_LENGTH, make_plan
+from smrdsl.plan.plan import DEFAULT_LENGTH, Plan, make_plan
 from smrdsl.runtime.conditions import conditions
 from smrdsl.spec.bundle import bundle
 from smrdsl.spec.files import read_source
@@ -63,22 +63,18 @@ def _lowered(resolver: Resolver, model: str | None, settings: Mapping[str, Value
     return Lowered(build(chosen), text, tuple(resolver.report.diagnostics))
 
 
-def compile_lowered(
+def plan_lowered(
     lowered: Lowered,
     *,
     length: int | None = None,
     batch: int | None = None,
     mode: str = "train",
-    seed: int = 0,
     dtype: Any = None,
     device: Any = None,
-    weights: str | os.PathLike[str] | None = None,
     disable: Iterable[str] = (),
     watch: Watch | None = None,
-) -> CompiledModel:
-    """From a graph to a module: passes, plan, layers, fx. Imports torch."""
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise SmrError(f"the seed must be a whole number, this is {seed!r}")
+) -> tuple[Graph, Plan]:
+    """From a graph to the one that is executed, and how: passes and plan. Needs no torch."""
     graph = run_all(lowered.graph, passes_without(disable), watch)
     default = graph.length or DEFAULT_LENGTH
     wanted = conditions(
@@ -88,7 +84,17 @@ def compile_lowered(
         dtype or "float32",
         device or "cpu",
     )
-    plan = make_plan(graph, wanted)
+    return graph, make_plan(graph, wanted)
+
+
+def compile_lowered(
+    lowered: Lowered, *, seed: int = 0, weights: str | os.PathLike[str] | None = None, **options: Any
+) -> CompiledModel:
+    """From a graph to a module: passes, plan, layers, fx. The options are those of `plan_lowered`. Imports torch."""
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise SmrError(f"the seed must be a whole number, this is {seed!r}")
+    graph, plan = plan_lowered(lowered, **options)
+    wanted = plan.conditions
 
     import torch
 
@@ -103,7 +109,7 @@ def compile_lowered(
     model = CompiledModel(graph, make_layers(graph, seed), plan, lowered.text)
     if weights is not None:
         load_weights(model, graph, weights)
-    return model.to(place, getattr(torch, wanted.dtype)).train(mode == "train")
+    return model.to(place, getattr(torch, wanted.dtype)).train(wanted.mode == "train")
 
 
 # --- what users call

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,19 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:
         if os.environ.get("SMRDSL_DEBUG"):
             raise
-        report = f"please report it with the spec: {ISSUES} (SMRDSL_DEBUG=1 shows more)"
+        report = f"please report it with the spec: {ISSUES} (SMRDSL_DEBUG=1 shows more){_reproducer(error)}"
         return _fail(3, f"internal failure: {type(error).__name__}: {error}\n{report}")
+
+
+def _reproducer(error: Exception) -> str:
+    """For a pass that failed: the graph that it was given, in a file that shows the failure again."""
+    from smrdsl.passes.contract import PassFailed, reproducer
+
+    if not isinstance(error, PassFailed):
+        return ""
+    with tempfile.NamedTemporaryFile("w", prefix=f"smrdsl-{error.name}-", suffix=".json", delete=False) as file:
+        file.write(reproducer(error))
+    return f"\nand with {file.name}, the graph that the pass was given"
 
 
 def _fail(code: int, message: str) -> int:
