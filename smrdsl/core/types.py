@@ -63,7 +63,7 @@ class StreamType:
 
     def single(self) -> StreamType:
         """The same of one sequence: what a pair is two of."""
-        return StreamType(("B", *self.dims[1:]), self.kind, self.vocab)
+        return StreamType(("B", *self.dims[1:]), self.kind, self.vocab) if self.paired else self
 
     def with_width(self, width: int) -> StreamType:
         return StreamType((*self.dims[:-1], width), self.kind, self.vocab)

@@ -68,7 +68,7 @@ def takes(op: Operator, streams: int) -> bool:
 
 def _check_tie(g: Graph, key: str, node: Node) -> None:
     tie = tie_of(node.params)
-    _need((tie is None) == (node.shares is None), f"{key}: it shares {node.shares}, its arguments say {tie}")
+    _need((tie is None) == (node.shares is None), f"{key}: it shares {node.shares}, its arguments say {tie and tie[0]}")
     if tie is None or node.shares is None:
         return
     _need(node.shares in g.nx, f"{key} shares the weight of {node.shares}, which is gone")

@@ -6,8 +6,9 @@ vocabulary, and has vectors of width / div^i. `embed` and `adaptive_softmax` sha
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 from smrdsl.ops.contract import Misfit
 
@@ -26,16 +27,19 @@ def bands(name: str, vocab: int, width: int, cutoffs: list[int], div: float) -> 
     if cutoffs[-1] >= vocab:
         message = f"{name}: the last cutoff, {cutoffs[-1]:,}, must be below the size of the vocabulary, {vocab:,}"
         raise Misfit(message, argument="cutoffs", code="E0305")
-    ends = [0, *cutoffs, vocab]
-    widths = [int(width // div**i) for i in range(len(cutoffs) + 1)]
-    if widths[-1] < 1:
+    if math.prod(repeat(div, len(cutoffs))) > width:  # not a power, which may be too large for a number
         message = f"{name}: {width} / {div:g}^{len(cutoffs)} leaves no channel for the last band; lower div"
         raise Misfit(message, argument="div", code="E0305")
+    ends = [0, *cutoffs, vocab]
+    widths = [int(width // div**i) for i in range(len(cutoffs) + 1)]
     return tuple(Band(start, end - start, w) for (start, end), w in zip(pairwise(ends), widths, strict=True))
 
 
 def increasing(cutoffs: list[int] | None) -> list[int] | None:
     """Check what a user gives as cutoffs. Raises `ValueError`."""
-    if cutoffs is not None and (not cutoffs or any(a >= b for a, b in pairwise([0, *cutoffs]))):
-        raise ValueError(f"cutoffs must be increasing whole numbers above 0, and one at least, not {cutoffs}")
+    if cutoffs == []:
+        raise ValueError("cutoffs must have one at least")
+    for before, cutoff in pairwise([0, *(cutoffs or ())]):
+        if cutoff <= before:
+            raise ValueError(f"cutoffs must be increasing whole numbers above 0, and {cutoff} follows {before}")
     return cutoffs

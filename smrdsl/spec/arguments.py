@@ -144,6 +144,8 @@ def argument_value(slot: Slot, e: tree.Expression, evaluator: Evaluator, op: str
         return _word(slot, value, e, evaluator, op)
     if isinstance(value, Poison):
         return POISON
+    if isinstance(value, list):
+        evaluator.spend(len(value), e)  # it is read anew, however short its name is
     if isinstance(value, float) and int in slot.kinds and float not in slot.kinds:
         message = f"argument `{slot.name}` of `{op}` is a whole number, this is {describe(value)}"
         return evaluator.fail("E0304", message + to_whole(e, value), e)

@@ -89,7 +89,8 @@ class Evaluator:
         self.report.error(code, message, e.span, related=used_here(self.uses))
         return POISON
 
-    def _spend(self, turns: int, e: tree.Node) -> None:
+    def spend(self, turns: int, e: tree.Node) -> None:
+        """Count turns, where they are counted."""
         if self.budget:
             self.budget.spend(turns, e.span)
 
@@ -130,7 +131,7 @@ class Evaluator:
         return self.fail(*problem, e) if problem else self.unit.aliases[e.base].lets.names[e.attribute]
 
     def _list(self, e: tree.Listing) -> list[Value] | Poison:
-        self._spend(len(e.items), e)
+        self.spend(len(e.items), e)
         items = [self.value(i) for i in e.items]
         for item, value in zip(e.items, items, strict=True):
             if isinstance(value, Word):
@@ -208,7 +209,7 @@ class Evaluator:
             return self.fail("E0202", no_function(name, self.report), e.callee)
         if any(a.name for a in e.arguments):
             return self.fail("E0301", f"the arguments of `{name}` have no names", e)
-        self._spend(len(e.arguments), e)
+        self.spend(len(e.arguments), e)
         numbers: list[int | float] = []
         for value in [self.number(a.value) for a in e.arguments]:
             if isinstance(value, Poison):

@@ -90,7 +90,7 @@ def test_branches_of_different_kinds() -> None:
     assert caught.value.code == "E0401"
 
 
-AFTER_POOL = {"linear", "mlp", "norm", "dropout", "skip", "affine", "match", *families()["act"]}
+AFTER_POOL = {"linear", "mlp", "norm", "dropout", "skip", "affine", "match", "adaptive_softmax", *families()["act"]}
 STRUCTURAL = {name for name, op in operators().items() if op.structural}
 
 

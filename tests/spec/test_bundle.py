@@ -11,6 +11,7 @@ import torch
 
 from smrdsl.compiler import compile_lowered, lower_source
 from smrdsl.core.source import Source
+from smrdsl.graph.build import build
 from smrdsl.graph.graph import Graph, Location
 from smrdsl.spec.files import read_source
 from smrdsl.spec.resolve import Resolver, check
@@ -28,12 +29,18 @@ def bundled(path: Path) -> str:
     assert 'import "' not in text.replace('# import "', "")
     again = Source("<bundle>", text)
     assert lower_source(again).text == text, "a bundle is its own bundle"
-    resolver = Resolver(source, path)
-    assert resolver.load()
-    for model in resolver.models():
-        old, new = lower_source(source, path, model=model).graph, lower_source(again, model=model).graph
-        assert meaning(old) == meaning(new)
+    old, new = Resolver(source, path), Resolver(again)
+    assert old.load()
+    assert new.load()
+    for model in old.models():
+        assert meaning(graph(old, model)) == meaning(graph(new, model))
     return text
+
+
+def graph(resolver: Resolver, name: str) -> Graph:
+    model = resolver.model(name)
+    assert model is not None
+    return build(model)
 
 
 def meaning(g: Graph) -> list[object]:

@@ -1,8 +1,8 @@
 """adaptive_softmax: the log-probability of each word of a large vocabulary, words in bands by their frequency.
 
-    h = log softmax [x W_0^T, x C^T]                       the words of the first band, and one score for each other band
-    log p(w) = h_w                                         of a word of the first band
-    log p(w) = h_(band i) + log softmax(x P_i W_i^T)_w     of one of band i
+    h = log softmax [x W_0^T, x C^T]                      the words of the first band, and each other band as a whole
+    log p(w) = h_w                                        of a word of the first band
+    log p(w) = h_(band i) + log softmax(x P_i W_i^T)_w    of one of band i
 
 W_i is `weight_i` (words of band i, width / div^i), P_i is `proj_i` (input width, width / div^i), C is `clusters` (bands
 after the first, input width). With `tie` all W_i and P_i are those of an `embed` with the same cutoffs, and C alone is

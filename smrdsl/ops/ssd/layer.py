@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
 from smrdsl.kernels import heads
+from smrdsl.kernels.any_length import known
 from smrdsl.kernels.core import Gap, in_full, in_precision
 from smrdsl.kernels.initial import Draw, fill, fill_linear
 from smrdsl.kernels.steps import fill_bias, sampled
@@ -45,7 +46,8 @@ class Heads(nn.Module):
         """x (B, L, ED), b and c (B, L, G N), delta (B, L, H) after the state h, by the chosen strategy."""
         if 0 in streams[0].shape[:2]:
             return streams[0].clone(), h.clone()
-        return self.run(heads.recur if self.strategy == "recurrent" else heads.scan, streams, h, rate, dt)
+        loop = self.strategy == "recurrent" and known(streams[0].shape[1])
+        return self.run(heads.recur if loop else heads.scan, streams, h, rate, dt)
 
     def run(
         self, run: heads.Run, streams: tuple[Tensor, ...], h: Tensor, rate: Gap | None, dt: Tensor | None
