@@ -18,6 +18,7 @@ from smrdsl.lowering.to_fx import FORMS, failed_at, to_fx
 from smrdsl.plan.plan import Plan, make_plan
 from smrdsl.runtime.conditions import conditions
 from smrdsl.runtime.errors import InputError, StepError
+from smrdsl.runtime.generate import generate
 from smrdsl.runtime.groups import SSM_RATE, parameter_groups
 from smrdsl.runtime.inputs import Inputs, State
 from smrdsl.runtime.stream import Stream
@@ -169,6 +170,13 @@ class CompiledModel(nn.Module):
     def stream(self, batch_size: int = 1) -> Stream:
         """The model as a function of the next sample or chunk, which keeps its own state."""
         return Stream(self, batch_size)
+
+    def generate(self, prompt: Tensor, length: int, **options: Any) -> Tensor:
+        """A token model writes on: the prompt (batch, length) with `length` more tokens; the step keeps its cost.
+
+        options: temperature (0: the likeliest), top_k, top_p, seed, stop; see `smrdsl.runtime.generate`.
+        """
+        return generate(self, prompt, length, **options)
 
     def replan(self, **changes: Any) -> Plan:
         """Plan anew for another length, batch, mode, dtype or device, and execute so. Raises `SmrError`."""
