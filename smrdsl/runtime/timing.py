@@ -1,0 +1,83 @@
+"""Timing: how long pieces of work take, side by side, so that what the machine does besides falls on all alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from smrdsl.core.types import StreamType
+from smrdsl.graph.graph import Graph
+from smrdsl.lowering.layers import draw_for
+
+Work = Callable[[], object]
+LEAST_RUNS, MOST_RUNS = 3, 25
+
+
+def medians(works: Mapping[str, Work], seconds: float, done: Callable[[], None] = lambda: None) -> dict[str, float]:
+    """Milliseconds of each piece of work: the median of runs that take turns, for about so many seconds in all.
+
+    The clock is the processor's where one thread works, which does not see what else runs; else the wall's.
+    """
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    for work in works.values():
+        work()
+    found: dict[str, list[float]] = {name: [] for name in works}
+    end = time.perf_counter() + seconds
+    for run in range(MOST_RUNS):
+        if run >= LEAST_RUNS and time.perf_counter() > end:
+            break
+        for name, work in works.items():
+            start = clock()
+            work()
+            found[name].append(clock() - start)
+            done()
+    return {name: 1000 * statistics.median(times) for name, times in found.items()}
+
+
+def node_works(
+    g: Graph, key: str, strategies: tuple[str, ...], length: int, batch: int, *, training: bool
+) -> dict[str, Work]:
+    """The work of one node of a graph by each strategy: forward, or forward and backward."""
+    node = g.node(key)
+    inputs, output = g.seen_types(key)
+    layer = node.op.load_layer()(node.params, inputs, output)
+    if hasattr(layer, "reset_parameters"):
+        layer.reset_parameters(draw_for(0, key))
+    streams = [stream(i, batch, length) for i in inputs]
+    return {s: _work(layer, s, streams, training) for s in strategies}
+
+
+def _work(layer: nn.Module, strategy: str, streams: list[Tensor], training: bool) -> Work:
+    def forward() -> None:
+        layer.strategy = strategy  # type: ignore[assignment]
+        with torch.no_grad():
+            layer(*streams)
+
+    def both() -> None:
+        layer.strategy = strategy  # type: ignore[assignment]
+        layer.zero_grad()
+        layer(*(s.requires_grad_() for s in streams)).square().mean().backward()
+
+    return both if training else forward
+
+
+def stream(i: StreamType, batch: int, length: int) -> Tensor:
+    """A sequence of normal numbers, or of tokens, of a type."""
+    shape = [{"B": batch, "L": length}.get(d, d) if isinstance(d, str) else d for d in i.dims]
+    source = torch.Generator().manual_seed(0)
+    if i.kind == "index":
+        return torch.randint(i.vocab or 1, shape, generator=source)
+    return torch.randn(shape, generator=source)
+
+
+def alike(g: Graph, keys: tuple[str, ...]) -> Iterator[list[str]]:
+    """The nodes of which one tells about all: the same operator, arguments and streams."""
+    groups: dict[object, list[str]] = {}
+    for key in keys:
+        node = g.node(key)
+        groups.setdefault((node.op.name, node.params, g.input_types(key)), []).append(key)
+    yield from groups.values()
