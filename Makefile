@@ -3,13 +3,14 @@ PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
+NATIVE  := hatch_build.py smrdsl/native/build.py $(wildcard smrdsl/native/*.cpp smrdsl/native/*.h)
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench fuzz clean
 
 help:            ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,demo,render]"
 	@touch $@
@@ -30,5 +31,8 @@ bench: $(READY)  ## measure checking, compiling and S4D's forward (S4=folder of 
 	$(BIN)/python -m benchmarks.compile_time
 	$(BIN)/python -m benchmarks.s4d_forward $(if $(S4),--s4 $(S4))
 
+fuzz: $(READY)   ## native kernels under AddressSanitizer and UBSan, with random shapes
+	$(BIN)/python -m tests.native.fuzz
+
 clean:           ## remove what was built
-	rm -rf $(VENV) build
+	rm -rf $(VENV) build smrdsl/native/kernels.*

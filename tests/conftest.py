@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from smrdsl.plan.calibration import FOLDER
+
+# Plans must not depend on what the machine of who runs the tests was measured to take.
+os.environ[FOLDER] = os.devnull
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

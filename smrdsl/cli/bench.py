@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import click
 from rich.console import Console
@@ -62,26 +61,24 @@ def command(
     lowered = lower_model(file, name, settings, limits)
     console = Console(stderr=True, quiet=as_json)
     with console.status("importing torch") as status:
-        import torch
-
         from smrdsl.compiler import compile_lowered
-        from smrdsl.runtime.timing import alike, medians, stream
+        from smrdsl.runtime.timing import alike, medians, model_work, stream
+        from smrdsl.runtime.timing import threads as running
 
-        if threads:
-            torch.set_num_threads(threads)
-        model = compile_lowered(lowered, length=length, batch=batch, mode=mode)
-        plan, graph = model.plan, model.graph
-        found = []
-        for keys in alike(graph, tuple(k for k in plan.choices if len(plan.choices[k].predicted) > 1)):
-            status.update(f"measuring {graph.node(keys[0]).op.name}, {keys[0]}")
-            found.append(_measure(graph, plan, keys))
-        status.update("measuring the whole model")
-        u = stream(graph.node(graph.input).type, plan.conditions.batch, plan.conditions.length)
-        whole = medians({"model": lambda: _run(model, u, mode)}, SECONDS)["model"]
+        with running(threads) as count:
+            model = compile_lowered(lowered, length=length, batch=batch, mode=mode)
+            plan, graph = model.plan, model.graph
+            found = []
+            for keys in alike(graph, tuple(k for k in plan.choices if len(plan.choices[k].predicted) > 1)):
+                status.update(f"measuring {graph.node(keys[0]).op.name}, {keys[0]}")
+                found.append(_measure(graph, plan, keys))
+            status.update("measuring the whole model")
+            u = stream(graph.node(graph.input).type, plan.conditions.batch, plan.conditions.length)
+            whole = medians({"model": model_work(model, u, training=mode == "train")}, SECONDS)["model"]
     if as_json:
         print(json.dumps(as_dict(plan, found, whole), indent=1), flush=True)
     else:
-        print("\n".join(report(graph, plan, found, whole, torch.get_num_threads())), flush=True)
+        print("\n".join(report(graph, plan, found, whole, count)), flush=True)
     return 0
 
 
@@ -92,17 +89,6 @@ def _measure(g: Graph, plan: Plan, keys: list[str]) -> Measured:
     works = node_works(g, keys[0], tuple(choice.predicted), c.length, c.batch, training=c.mode == "train")
     name = f"{node.op.name}({', '.join(arguments(node))})"
     return Measured(tuple(keys), name, choice.strategy, dict(choice.predicted), medians(works, SECONDS))
-
-
-def _run(model: Any, u: Any, mode: str) -> None:
-    import torch
-
-    if mode == "train":
-        model.zero_grad()
-        model(u).square().mean().backward()
-        return
-    with torch.no_grad():
-        model(u)
 
 
 def report(g: Graph, plan: Plan, found: list[Measured], whole: float, threads: int) -> Iterator[str]:

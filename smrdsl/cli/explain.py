@@ -20,6 +20,7 @@ from smrdsl.draw.table import scaled
 from smrdsl.graph.cost import rows, total
 from smrdsl.graph.graph import Graph
 from smrdsl.passes.order import passes_without
+from smrdsl.plan.calibration import calibration
 from smrdsl.plan.explain import Turn, behind, turns
 from smrdsl.plan.plan import Choice, Plan
 from smrdsl.runtime.conditions import DTYPES, LARGEST, MODES
@@ -87,7 +88,7 @@ def report(g: Graph, plan: Plan, fired: list[Fired], others: dict[str, list[Turn
     yield f"{g.name}: length {c.length:,}, batch {c.batch:,}, {c.mode}, {c.dtype} on {c.device}"
     yield from ("", _head("passes"))
     yield from (_pass(f) for f in fired)
-    yield from ("", _head("execution"))
+    yield from ("", f"{_head('execution')}, by timings {calibration().told}")
     if not plan.choices:
         yield "  nothing here can be executed in more than one way"
     for keys in _alike(g, plan, others):

@@ -26,7 +26,9 @@ def symbol(op: Operator, p: Params) -> str:
 
 
 def note(op: Operator, p: Params, port: int) -> str:
-    """What is done to the stream at a port before it is joined, or nothing."""
+    """What is done to the stream at a port before it is joined; the name of the port of an operator with several."""
+    if not op.structural:
+        return op.streams[port] if len(op.streams) > 1 else ""
     if port == 0:
         return ""
     if op.name == "sub":

@@ -17,4 +17,12 @@ State-space cores stand on these, each on those above it:
     normalised.py    kernels that depend on the length
     modes.py         complex recurrences by themselves
     mimo.py          one system for all channels, with them inside
+
+Cores whose step, input and reading are new at every time:
+
+    steps.py             from what the input says to the steps of the state and the weights of the sample
+    selective.py         a bank of diagonal systems (s6)
+    selective_tiles.py   that in tiles of time, with a backward pass of its own
+    heads.py             matrices for states, one decay per head (ssd)
+    doubling.py          both for a length that is a symbol
 """

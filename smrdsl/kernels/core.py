@@ -4,11 +4,12 @@ What a layer such as S4D hands over is a `Core`; how it runs is told by the name
 
     conv        by FFT
     scan        in chunks
-    recurrent   one time after the other
+    recurrent   one time after the other, by a native kernel where there is one
 
 All of them give the same numbers. What a strategy cannot do, an exact one does instead. With gaps A-bar depends on
 time: `conv` gives way to the recurrence, and so does `scan` where A-bar is not diagonal. A length that is a symbol, in
-a graph exported for any length, allows no loop over time: there `conv` always runs.
+a graph exported for any length, allows no loop over time: there `conv` always runs. It also runs instead of `recurrent`
+where no native kernel can (`native_calls.py`) and a loop would be much worse: in a graph, and on any device but a CPU.
 
 A gap is the time before a sample in steps, 1 as trained; a rate is the gap of all samples. Under steps=decay the state
 decays for that long, but the sample weighs what it always weighs. A sample is held over the gap before it, and the
@@ -35,6 +36,8 @@ from smrdsl.kernels.convolution import convolve, convolve_around, convolve_both
 from smrdsl.kernels.fixed import Fixed
 from smrdsl.kernels.lengths import silence, valid
 from smrdsl.kernels.memo import Kept, remember
+from smrdsl.kernels.native_bank import native_bank
+from smrdsl.kernels.native_calls import fits, seen_through
 from smrdsl.kernels.powers import Powers
 from smrdsl.kernels.recurrence import recur
 from smrdsl.kernels.scan import Discretise, scan, scan_varying
@@ -124,12 +127,11 @@ def forward(
         if lengths is not None:
             v = silence(v, lengths)
             dt = None if dt is None else torch.where(valid(lengths, u.shape[1]), dt, 1.0)
-        if dt is None and (strategy == "conv" or not known(u.shape[1])):
+        if dt is None and _chosen(strategy, v) == "conv":
             return _convolve(core, v, rate).to(u.dtype)
-        start = v.new_zeros(v.shape[0], *core.c.shape[::2])
-        y = _run(core, strategy, v, start, rate, dt)[0]
+        y = _from_zero(core, strategy, v, rate, dt)
         if core.other is not None:
-            later = _run(core.other, strategy, v.flip(1), start, rate, None if dt is None else dt.flip(1))[0].flip(1)
+            later = _from_zero(core.other, strategy, v, rate, dt, backwards=True)
             y = y + (later if core.counts_present_twice else F.pad(later[:, 1:], (0, 0, 0, 1)))
         return y.to(u.dtype)
 
@@ -171,6 +173,14 @@ def block_width(u: Tensor) -> int:
     return min(channels, max(NARROWEST, BLOCK // (batch * length)))
 
 
+def _chosen(strategy: str, u: Tensor) -> str:
+    """The strategy for a steady system, or what stands in for it."""
+    if not known(u.shape[1]):
+        return "conv"
+    long_loop = strategy == "recurrent" and u.shape[1] > 1 and (seen_through() or u.device.type != "cpu")
+    return "conv" if long_loop else strategy
+
+
 def _convolve(core: Bank, u: Tensor, rate: Gap | None) -> Tensor:
     """From the zero state: both directions by one transform, or the one there is."""
     length, width = u.shape[1], block_width(u)
@@ -193,18 +203,44 @@ def _convolve_from(s: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return y, rules.last_state(s, u, x)
 
 
+def _from_zero(
+    core: Bank, strategy: str, u: Tensor, rate: Gap | None, dt: Tensor | None, backwards: bool = False
+) -> Tensor:
+    """The outputs of one direction."""
+    if dt is None and strategy == "recurrent":
+        found = _run_natively(core, u, None, rate, backwards)
+        if found is not None:
+            return found[0]
+    start = u.new_zeros(u.shape[0], *core.c.shape[::2])
+    if backwards:
+        return _run(core, strategy, u.flip(1), start, rate, None if dt is None else dt.flip(1))[0].flip(1)
+    return _run(core, strategy, u, start, rate, dt)[0]
+
+
 def _run(core: Bank, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: Tensor | None) -> tuple[Tensor, Tensor]:
     """One direction, from the state x: the outputs and the state after them."""
     if dt is not None:
         assert isinstance(core, Core), "there is no step"
         return _run_varying(core.to(u.dtype), strategy, u, x, dt.to(u.dtype) * (1.0 if rate is None else rate))
-    if strategy == "recurrent" and known(u.shape[1]):
-        return _recur(core, u, x, rate)
+    strategy = _chosen(strategy, u)
+    if strategy == "recurrent":
+        return _run_natively(core, u, x, rate) or _recur(core, u, x, rate)
     whole = core.system(rate, u.dtype)
-    width, run = block_width(u), scan if strategy == "scan" and known(u.shape[1]) else _convolve_from
+    width, run = block_width(u), scan if strategy == "scan" else _convolve_from
     blocks = zip(whole.split(width), u.split(width, 2), x.split(width, 1), strict=True)
     outputs, states = zip(*(run(*block) for block in blocks), strict=True)
     return torch.cat(outputs, 2), torch.cat(states, 1)
+
+
+def _run_natively(
+    core: Bank, u: Tensor, x: Tensor | None, rate: Gap | None, backwards: bool = False
+) -> tuple[Tensor, Tensor] | None:
+    """From the state x, or only the outputs from the zero state; None where no native kernel is worth it or there."""
+    if u.shape[1] == 1 or not fits(u):
+        return None
+    key = (rate, u.dtype, x is None)
+    bank = remember(core.kept, "native", key, lambda: native_bank(core.system(rate, u.dtype), from_zero=x is None))
+    return None if bank is None else bank.run(u, x, backwards)
 
 
 def _recur(core: Bank, u: Tensor, x: Tensor, rate: Gap | None) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ times, `Varying` ones an a for every sequence and time. There are four ways to r
 
     scan        in chunks of 16, their last states in chunks of 16 chunks, and so on
     conv        by FFT with the kernel a^l, where a is steady
-    recur       one time after the other
+    recur       one time after the other; `recur_natively` by a native kernel where there is one
     double      x_t += a^(2^k) x_{t - 2^k}, for a length that is a symbol: 24 passes, and no loop over time
 
 Each takes v (B, L, 2P), L > 0, and the state x (B, 2P) before it, and leaves the state at every time, (B, L, 2P).
@@ -25,6 +25,8 @@ from torch import Tensor
 
 from smrdsl.kernels.any_length import BITS, known
 from smrdsl.kernels.convolution import period
+from smrdsl.kernels.native_calls import fits, seen_through
+from smrdsl.kernels.native_modes import modes_forward
 from smrdsl.kernels.powers import Powers
 from smrdsl.kernels.transition import Diagonal, swap
 
@@ -100,7 +102,9 @@ def run(strategy: str, modes: Modes, v: Tensor, x: Tensor) -> Tensor:
     """By the name of a strategy, or by another where it cannot: all are exact."""
     if not known(v.shape[1]):
         return double(modes, v, x)
-    if strategy == "recurrent":
+    if strategy == "recurrent" and v.shape[1] > 1 and fits(v):
+        return recur_natively(modes, v, x)
+    if strategy == "recurrent" and v.device.type == "cpu" and not seen_through():
         return recur(modes, v, x)
     if strategy == "conv" and isinstance(modes, Steady):
         return conv(modes, v, x)
@@ -110,6 +114,12 @@ def run(strategy: str, modes: Modes, v: Tensor, x: Tensor) -> Tensor:
 def recur(modes: Modes, v: Tensor, x: Tensor) -> Tensor:
     """One time after the other."""
     return torch.stack(follow(modes.steps(v.shape[1]), v.unbind(1), x), 1)
+
+
+def recur_natively(modes: Modes, v: Tensor, x: Tensor) -> Tensor:
+    """The same by a native kernel."""
+    half = v.shape[2] // 2
+    return modes_forward(v, x, modes.step.same[..., :half], modes.step.cross[..., half:])
 
 
 def scan(modes: Modes, v: Tensor, x: Tensor) -> Tensor:

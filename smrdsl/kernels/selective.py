@@ -3,7 +3,7 @@
     h_t = exp(s_t A) h_{t-1} + v_t b_t        y_t = c_t . h_t
 
 Each of D channels has a row of A with N numbers and steps s and weighted inputs v of its own; b and c, N numbers each,
-are shared by the channels. No way to run it takes a power of A or keeps the states of all times.
+are shared by the channels. No way to run it takes a power of A, and `scan` never holds the states of all times.
 
     advance        one time
     recur          a sequence, one time after the other
@@ -49,9 +49,11 @@ def recur(v: Tensor, s: Tensor, a: Tensor, b: Tensor, c: Tensor, h: Tensor) -> t
 
 
 def scan(v: Tensor, s: Tensor, a: Tensor, b: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-    """As `recur`. An exported graph holds torch's own operators only, so that it runs without this package."""
+    """As `recur`, in tiles; where only torch's own operators may stand, of those."""
     if torch.compiler.is_exporting():
-        return any_length(v, s, a, b, c, h)
+        return any_length(v, s, a, b, c, h)  # an exported graph runs without this package
+    if torch._C._are_functorch_transforms_active():
+        return recur(v, s, a, b, c, h)  # torch.func has no rules for ours
     return selective_tiles.scan(v, s, a, b, c, h)
 
 

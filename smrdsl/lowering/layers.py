@@ -34,13 +34,25 @@ def make_layers(g: Graph, seed: int | None = 0, device: str = "cpu") -> dict[str
     layers: dict[str, nn.Module] = {}
     with _defaults(device):
         for key, node, _ in g:
-            if not node.op.layer:
-                continue
-            layer = node.op.load_layer()(node.params, *g.seen_types(key))
-            if seed is not None and hasattr(layer, "reset_parameters"):
-                layer.reset_parameters(draw_for(seed, key))
-            layers[key] = layer
+            if node.op.layer:
+                layers[key] = _make_layer(g, key, seed)
     return layers
+
+
+def _make_layer(g: Graph, key: str, seed: int | None) -> nn.Module:
+    """The module of one node. Raises `SmrError` where there is no memory for it."""
+    node = g.node(key)
+    try:
+        layer = node.op.load_layer()(node.params, *g.seen_types(key))
+        if seed is not None and hasattr(layer, "reset_parameters"):
+            layer.reset_parameters(draw_for(seed, key))
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        size = sum(p.size for p in g.parameters(key).values())
+        place = f"{node.location}: {node.location.text}"
+        raise SmrError(f"{place}: there is no memory for {size:,} parameters, {4 * size:,} bytes") from error
+    return layer
 
 
 @contextmanager

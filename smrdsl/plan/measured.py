@@ -1,18 +1,31 @@
 """What a strategy is predicted to cost: interpolated between the timings that its operator declares.
 
 Timings were measured at one width, batch and state. All strategies are scaled alike for others, so that their order,
-which is what a choice needs, is that of the nearest measurements.
+which is what a choice needs, is that of the nearest measurements. A strategy that has a native kernel has a second
+table, `STRATEGY+native`, for where the kernel runs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from smrdsl import native
 from smrdsl.ops.contract import Timing
 
 WIDTH, BATCH = 256, 4
 """What the timings were measured at."""
+NATIVE = "+native"
+
+
+def native_runs(device: str, dtype: str, timed: bool) -> bool:
+    """Whether native kernels run under these conditions: on a CPU, in float32 inside, with one step for all samples."""
+    return device == "cpu" and dtype != "float64" and not timed and native.available()
+
+
+def curve(timings: Mapping[str, Sequence[Timing]], strategy: str, natively: bool) -> Sequence[Timing]:
+    """The table of a strategy, of its native kernel if that runs and there is one."""
+    return (timings.get(strategy + NATIVE) if natively else None) or timings[strategy]
 
 
 def predict(timings: Sequence[Timing], length: int, width: int, batch: int, *, training: bool) -> float:

@@ -4,12 +4,14 @@ plain data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from smrdsl.graph.graph import Graph
-from smrdsl.plan.measured import predict
+from smrdsl.ops.contract import Timing
+from smrdsl.plan.calibration import timings_of
+from smrdsl.plan.measured import NATIVE, curve, native_runs, predict
 
 DEFAULT_LENGTH = 1024
 
@@ -65,8 +67,12 @@ def _choose(g: Graph, key: str, conditions: Conditions, timed: bool) -> Choice:
     if node.strategy != "auto":
         return Choice(node.strategy, "the spec asks for it with `execute`")
     candidates = [s for s in node.op.strategies if not (timed and s == "conv")]
-    predicted = {s: _predict(g, key, s, conditions) for s in candidates if s in node.op.timings}
+    natively = native_runs(conditions.device, conditions.dtype, timed)
+    timings = timings_of(node.op)
+    predicted = {s: _predict(g, key, curve(timings, s, natively), conditions) for s in candidates if s in timings}
     note = "; conv needs one step for all samples, and this model is timed" if timed else ""
+    if natively and any(s + NATIVE in timings for s in candidates):
+        note += "; recurrent is a native kernel"
     if not predicted:
         return Choice(candidates[0], f"its first strategy; no timings are known{note}")
     best = min(predicted, key=predicted.__getitem__)
@@ -76,9 +82,9 @@ def _choose(g: Graph, key: str, conditions: Conditions, timed: bool) -> Choice:
     return Choice(best, reason, predicted)
 
 
-def _predict(g: Graph, key: str, strategy: str, conditions: Conditions) -> float:
+def _predict(g: Graph, key: str, timings: Sequence[Timing], conditions: Conditions) -> float:
     """Milliseconds, to three digits."""
-    timings, width = g.node(key).op.timings[strategy], g.input_types(key)[0].width
+    width = g.input_types(key)[0].width
     training = conditions.mode == "train"
     rows = conditions.batch * g.node(key).type.rows
     ms = predict(timings, conditions.length, width, rows, training=training)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,17 @@ from smrdsl.lowering.layers import draw_for
 
 Work = Callable[[], object]
 LEAST_RUNS, MOST_RUNS = 3, 25
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[int]:
+    """Run with so many threads, or with those that torch takes; gives their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
 
 
 def medians(works: Mapping[str, Work], seconds: float, done: Callable[[], None] = lambda: None) -> dict[str, float]:
@@ -48,10 +60,12 @@ def node_works(
     if hasattr(layer, "reset_parameters"):
         layer.reset_parameters(draw_for(0, key))
     streams = [stream(i, batch, length) for i in inputs]
-    return {s: _work(layer, s, streams, training) for s in strategies}
+    return {s: work_of(layer, s, streams, training) for s in strategies}
 
 
-def _work(layer: nn.Module, strategy: str, streams: list[Tensor], training: bool) -> Work:
+def work_of(layer: nn.Module, strategy: str, streams: list[Tensor], training: bool) -> Work:
+    """A layer's forward, or forward and backward, by a strategy."""
+
     def forward() -> None:
         layer.strategy = strategy  # type: ignore[assignment]
         with torch.no_grad():
@@ -72,6 +86,20 @@ def stream(i: StreamType, batch: int, length: int) -> Tensor:
     if i.kind == "index":
         return torch.randint(i.vocab or 1, shape, generator=source)
     return torch.randn(shape, generator=source)
+
+
+def model_work(model: nn.Module, u: Tensor, *, training: bool) -> Work:
+    """A whole model's forward, or forward and backward."""
+
+    def forward() -> None:
+        with torch.no_grad():
+            model(u)
+
+    def both() -> None:
+        model.zero_grad()
+        model(u).square().mean().backward()
+
+    return both if training else forward
 
 
 def alike(g: Graph, keys: tuple[str, ...]) -> Iterator[list[str]]:

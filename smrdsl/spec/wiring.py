@@ -148,7 +148,7 @@ class Wiring:
             span = node.arguments.get(of_argument or "", node.span)
             self.report.error(misfit.code, str(misfit), span, related=node.place.related())
             node.fits = False
-            return inputs[0] if inputs else None  # a guess, so that later mistakes are found too
+            return _guess(node.op, inputs)
 
     def rewire(self, reader: str, old: str, new: str, ports: Iterable[int] | None = None) -> None:
         """Let `reader` read `new` where it read `old`, or only at some ports."""
@@ -254,6 +254,12 @@ class Wiring:
     def order(self) -> list[str]:
         """All keys, each behind its inputs; as written where that leaves a choice."""
         return in_order(self.nodes, {key: node.inputs for key, node in self.nodes.items()})
+
+
+def _guess(op: Operator, inputs: tuple[StreamType, ...]) -> StreamType | None:
+    """What a step that does not fit may leave, so that later mistakes are found too; None where that would be rash."""
+    alike = op.structural or len(set(inputs)) == 1
+    return inputs[0] if inputs and alike and inputs[0].kind != "index" else None
 
 
 def in_order(starts: Iterable[str], before: Mapping[str, Iterable[str]]) -> list[str]:

@@ -14,6 +14,7 @@ from torch.export import Dim, export
 import smrdsl
 from smrdsl.core.errors import SpecError
 from smrdsl.core.types import StreamType
+from smrdsl.kernels import selective
 from smrdsl.ops.contract import Params, Range, Streams
 from smrdsl.ops.s6 import OPERATOR, S6Params, parameters
 from smrdsl.ops.s6.layer import S6
@@ -186,8 +187,10 @@ def test_a_placed_gate_is_seen_by_step_and_maps() -> None:
         close(model(x), core(0.5 * x))
 
 
-def test_exported_for_any_length_of_torchs_own_operators() -> None:
+def test_exported_for_any_length_of_torchs_own_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selective, "LOG", 2)  # shorter chunks, a graph of half the size
     layer = make(3, state=2)
+    layer.strategy = "recurrent"  # no loop over a symbol, whatever was asked for
 
     class Chunk(nn.Module):
         def __init__(self) -> None:
@@ -216,6 +219,19 @@ def test_compiled_with_its_gradient_for_several_lengths(dynamic: bool) -> None:
         x = noise(2, length, 4)
         found = torch.autograd.grad(fast(x).sin().sum(), learned)
         close(found, torch.autograd.grad(layer(x).sin().sum(), learned))
+
+
+def test_gradients_of_each_sequence_by_torch_func() -> None:
+    layer = make(3, state=2)
+    x, learned = noise(4, 20, 3), dict(layer.named_parameters())
+
+    def loss(parameters: dict[str, Tensor], one: Tensor) -> Tensor:
+        return torch.func.functional_call(layer, parameters, (one[None],)).sin().sum()
+
+    found = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(learned, x)
+    for i in range(4):
+        wanted = torch.autograd.grad(loss(learned, x[i]), list(learned.values()))
+        close([found[name][i] for name in learned], list(wanted))
 
 
 # --- peers

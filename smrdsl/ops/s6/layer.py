@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
 from smrdsl.kernels import selective
+from smrdsl.kernels.any_length import known
 from smrdsl.kernels.core import Gap, in_full, in_precision
 from smrdsl.kernels.initial import Draw, fill, fill_linear, fill_uniform
 from smrdsl.kernels.steps import fill_bias, sampled
@@ -46,8 +47,8 @@ class S6(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         if 0 in x.shape[:2]:
             return x.clone(), h.clone()
-        run = selective.recur if self.strategy == "recurrent" else selective.scan
-        return self._run(run, x, h, rate, dt)
+        loop = self.strategy == "recurrent" and known(x.shape[1])
+        return self._run(selective.recur if loop else selective.scan, x, h, rate, dt)
 
     def step(self, x: Tensor, h: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._run(selective.advance, x, h, rate, dt)

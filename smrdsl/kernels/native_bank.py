@@ -1,0 +1,177 @@
+"""A time-invariant system (`system.py`) one time after the other, by a native kernel, forward and backward.
+
+From the zero state the b of a diagonal system may as well stand behind its states as before them: with
+x = b x' the input drives x' as it is, and c is turned into c b. That saves a quarter of the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from smrdsl.kernels.native_calls import SECOND, compact, kernel
+from smrdsl.kernels.system import System
+from smrdsl.kernels.transition import Diagonal, LowRank, RealDiagonal, Transition
+
+TILE = 64
+"""Times from one kept state to the next; the kernels' TILE."""
+LANES = 16
+"""What kept states round channels up to; the kernels' WIDEST."""
+RANKS = (1, 2)
+FORWARD = {name: kernel(f"{name}_forward", 6, 11) for name in ("diagonal", "low_rank")}
+BACKWARD = {name: kernel(f"{name}_backward", 6, 18) for name in ("diagonal", "low_rank")}
+Parts = tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor | None, Tensor | None, Tensor | None, int]
+
+
+@dataclass(frozen=True)
+class NativeBank:
+    """The numbers of a system as the kernels take them: a, c (H, N), b the same or None, d (H), left, right (H, r, N).
+
+    `kind` is the rank or, where there are no left and right, 1 for complex numbers and 0 for real ones.
+    """
+
+    a: Tensor
+    b: Tensor | None
+    c: Tensor
+    d: Tensor | None
+    left: Tensor | None
+    right: Tensor | None
+    kind: int
+
+    def run(self, u: Tensor, x: Tensor | None, backwards: bool = False) -> tuple[Tensor, Tensor]:
+        """From the state x (B, H, N): the outputs (B, L, H) and the state after them, also from the last time to the first.
+
+        Without a b, that is from the zero state, the state is one without it too.
+        """
+        parts = (self.a, self.b, self.c, self.d, self.left, self.right)
+        keep = torch.is_grad_enabled() and any(p is not None and p.requires_grad for p in (u, x, *parts))
+        y, after, _ = bank_forward(u, x, *parts, self.kind, backwards, keep)
+        return y, after
+
+
+def native_bank(s: System, from_zero: bool) -> NativeBank | None:
+    """A system for the kernels, for the zero state only or for any; None where they do not know its transition."""
+    a, low_rank = s.a, isinstance(s.a, LowRank)
+    if low_rank and (a.left.shape[1] != 1 or a.left.shape[2] not in RANKS):
+        return None
+    diagonal = a.diagonal if low_rank else a
+    numbers = numbers_of(diagonal)
+    if numbers is None:
+        return None
+    b, c, left, right, kind = s.b, s.c, None, None, int(isinstance(diagonal, Diagonal))
+    if low_rank:
+        left, right, kind = compact(a.left.squeeze(1)), compact(a.right.squeeze(1)), a.left.shape[2]
+    elif from_zero:
+        b, c = None, diagonal.from_vectors(b).transposed().apply(c)
+    return NativeBank(numbers, row(b), row(c), compact(s.d), left, right, kind)
+
+
+def numbers_of(a: Transition) -> Tensor | None:
+    """The diagonal of a system, (H, N); None where it has none or differs by sequence."""
+    if isinstance(a, RealDiagonal) and a.factors.shape[1] == 1:
+        return row(a.factors)
+    if isinstance(a, Diagonal) and a.same.shape[1] == 1:
+        half = a.same.shape[2] // 2
+        return torch.cat([a.same[:, 0, :half], a.cross[:, 0, half:]], 1)
+    return None
+
+
+def row(x: Tensor | None) -> Tensor | None:
+    """(H, 1, N) -> (H, N)"""
+    return None if x is None else x.squeeze(1).contiguous()
+
+
+@torch.library.custom_op("smrdsl::bank_forward", mutates_args=(), device_types="cpu")
+def bank_forward(
+    u: Tensor,
+    x: Tensor | None,
+    a: Tensor,
+    b: Tensor | None,
+    c: Tensor,
+    d: Tensor | None,
+    left: Tensor | None,
+    right: Tensor | None,
+    kind: int,
+    backwards: bool,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The outputs, the state after them and, to `keep` for the way back, the states before every tile."""
+    y, after, kept = like_forward(u, x, a, b, c, d, left, right, kind, backwards, keep)
+    given = (u, x, a, b, c, d, left, right)
+    FORWARD["diagonal" if left is None else "low_rank"](
+        kind, *u.shape, a.shape[1], int(backwards), *map(compact, given), y, after, kept if keep else None
+    )
+    return y, after, kept
+
+
+@bank_forward.register_fake
+def like_forward(
+    u: Tensor, x: Any, a: Tensor, b: Any, c: Any, d: Any, left: Any, right: Any, kind: int, backwards: bool, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    (batch, length, channels), states = u.shape, a.shape[1]
+    kept = (batch, (length + TILE - 1) // TILE, states, (channels + LANES - 1) // LANES * LANES) if keep else (0,)
+    return u.new_empty(u.shape), u.new_empty(batch, channels, states), u.new_empty(kept)
+
+
+@torch.library.custom_op("smrdsl::bank_backward", mutates_args=(), device_types="cpu")
+def bank_backward(
+    u: Tensor,
+    a: Tensor,
+    b: Tensor | None,
+    c: Tensor,
+    d: Tensor | None,
+    left: Tensor | None,
+    right: Tensor | None,
+    kept: Tensor,
+    dy: Tensor,
+    dafter: Tensor,
+    kind: int,
+    backwards: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of u, x, a, b, c, d, left and right; empty where there is no such thing."""
+    found = like_backward(u, a, b, c, d, left, right, kept, dy, dafter)
+    given = (u, a, b, c, d, left, right, kept, dy, dafter)
+    name, sizes = "diagonal" if left is None else "low_rank", (kind, *u.shape, a.shape[1], int(backwards))
+    BACKWARD[name](*sizes, *map(compact, given), *found)
+    return found
+
+
+@bank_backward.register_fake
+def like_backward(
+    u: Tensor, a: Tensor, b: Any, c: Tensor, d: Any, left: Any, right: Any, kept: Any, dy: Any, dafter: Tensor, *_: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def like(p: Tensor | None) -> Tensor:
+        return u.new_empty((0,) if p is None else p.shape)
+
+    return like(u), like(dafter), like(a), like(b), like(c), like(d), like(left), like(right)
+
+
+def remember_inputs(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    *tensors, kind, backwards, _ = inputs
+    ctx.save_for_backward(*tensors, output[2])
+    ctx.way = kind, backwards
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(output[2])
+
+
+def gradients(ctx: Any, dy: Tensor | None, dafter: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    u, x, a, b, c, d, left, right, kept = ctx.saved_tensors
+    parts = (a, b, c, d, left, right)
+    if not kept.numel():  # it was not foreseen that gradients would be asked for
+        kept = bank_forward(u, x, *parts, *ctx.way, True)[2]
+    dy = torch.zeros_like(u) if dy is None else dy
+    dafter = u.new_zeros(u.shape[0], u.shape[2], a.shape[1]) if dafter is None else dafter
+    found = bank_backward(u, *parts, kept, dy, dafter, *ctx.way)
+    pairs = zip((u, x, *parts), cast(tuple[Tensor, ...], found), strict=True)
+    return *(None if p is None else g for p, g in pairs), None, None, None
+
+
+def no_second(ctx: Any, *gradients: Tensor) -> None:
+    raise NotImplementedError(SECOND)
+
+
+bank_forward.register_autograd(gradients, setup_context=remember_inputs)
+bank_backward.register_autograd(no_second)

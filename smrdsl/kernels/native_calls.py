@@ -1,0 +1,62 @@
+"""How native kernels are called: whether there are any, and tensors as the addresses of their numbers.
+
+The library is loaded here, after torch, so that both share one OpenMP. Its kernels are operators of torch: autograd and
+torch.compile see through them. Where torch has to see every operation, they do not run: an exported graph is for places
+without smrdsl, and torch.func and forward-mode derivatives differentiate in ways of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ctypes import c_int64, c_void_p
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from smrdsl import native
+from smrdsl.kernels.any_length import known
+from smrdsl.native import Library
+
+LIBRARY = native.library()
+THERE = LIBRARY is not None
+SECOND = "native kernels have no second derivatives: choose another strategy, `layer.strategy = 'scan'`"
+
+
+def fits(u: Tensor) -> bool:
+    """Whether native kernels may run on a stream u (B, L, ...)."""
+    known_shape = known(u.shape[0]) and known(u.shape[1])
+    ordinary = u.dtype is torch.float32 and u.device.type == "cpu" and known_shape
+    return THERE and ordinary and not seen_through()
+
+
+def seen_through() -> bool:
+    """Whether torch has to see every operation."""
+    if torch.compiler.is_compiling():
+        return torch.compiler.is_exporting()
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def kernel(name: str, sizes: int, arrays: int, library: Library | None = LIBRARY) -> Callable[..., None]:
+    """A kernel by its name: a function of so many whole numbers, after that of threads, and of so many tensors or None.
+
+    Tensors have to be compact. Raises MemoryError.
+    """
+    if library is None:
+        return _missing
+    function = library.kernel(name, [c_int64] * (sizes + 1) + [c_void_p] * arrays)
+
+    def call(*arguments: int | Tensor | None) -> None:
+        plain = (x.data_ptr() if isinstance(x, Tensor) else x for x in arguments)
+        if function(torch.get_num_threads(), *plain):
+            raise MemoryError(f"no memory is left for {name}")
+
+    return call
+
+
+def compact(x: Tensor | None) -> Tensor | None:
+    return None if x is None else x.contiguous()
+
+
+def _missing(*arguments: object) -> None:
+    raise AssertionError("there are no native kernels")

@@ -1,0 +1,79 @@
+"""A bank of complex modes (`modes.py`) one time after the other, by a native kernel, forward and backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smrdsl.kernels.native_calls import SECOND, compact, kernel
+
+FORWARD = kernel("modes_forward", 5, 5)
+BACKWARD = kernel("modes_backward", 5, 9)
+
+
+@torch.library.custom_op("smrdsl::modes_forward", mutates_args=(), device_types="cpu")
+def modes_forward(v: Tensor, x: Tensor, re: Tensor, im: Tensor) -> Tensor:
+    """The states (B, L, 2P) that v leaves after the state x (B, 2P); a = re + i im, (P) or (B, L, P) each."""
+    states = torch.empty_like(v, memory_format=torch.contiguous_format)
+    re, im, sizes = laid_out(v, re, im)
+    FORWARD(*sizes, compact(v), compact(x), re, im, states)
+    return states
+
+
+@modes_forward.register_fake
+def like_forward(v: Tensor, x: Tensor, re: Tensor, im: Tensor) -> Tensor:
+    return v.new_empty(v.shape)
+
+
+@torch.library.custom_op("smrdsl::modes_backward", mutates_args=(), device_types="cpu")
+def modes_backward(
+    states: Tensor, x: Tensor, re: Tensor, im: Tensor, dstates: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of v, x, re and im; where a is steady, those of re and im by sequence, (B, P)."""
+    found = like_backward(states, x, re, im, dstates)
+    re, im, sizes = laid_out(states, re, im)
+    BACKWARD(*sizes, compact(states), compact(x), re, im, compact(dstates), *found)
+    return found
+
+
+@modes_backward.register_fake
+def like_backward(
+    states: Tensor, x: Tensor, re: Tensor, im: Tensor, dstates: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    shape = re.shape if re.dim() == 3 else (x.shape[0], re.shape[0])
+    return states.new_empty(states.shape), x.new_empty(x.shape), re.new_empty(shape), im.new_empty(shape)
+
+
+def laid_out(v: Tensor, re: Tensor, im: Tensor) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+    """re and im so that the kernels can step through them, and whether they vary, their pitch, and the other sizes."""
+    (batch, length, states), varying = v.shape, re.dim() == 3
+    if not (varying and even(re) and re.stride() == im.stride()):
+        re, im = re.contiguous(), im.contiguous()
+    return re, im, (int(varying), re.stride(1) if varying else 0, batch, length, states // 2)
+
+
+def even(x: Tensor) -> bool:
+    """Whether its rows lie at one distance, as in a part of a compact tensor."""
+    batch, time, last = x.stride()
+    return last == 1 and batch == x.shape[1] * time
+
+
+def remember_inputs(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    _, x, re, im = inputs
+    ctx.save_for_backward(output, x, re, im)
+
+
+def gradients(ctx: Any, dstates: Tensor) -> tuple[Tensor, ...]:
+    states, x, re, im = ctx.saved_tensors
+    dv, dx, dre, dim = modes_backward(states, x, re, im, dstates)
+    return (dv, dx, dre, dim) if re.dim() == 3 else (dv, dx, dre.sum(0), dim.sum(0))
+
+
+def no_second(ctx: Any, *gradients: Tensor) -> None:
+    raise NotImplementedError(SECOND)
+
+
+modes_forward.register_autograd(gradients, setup_context=remember_inputs)
+modes_backward.register_autograd(no_second)

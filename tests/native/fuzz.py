@@ -1,0 +1,129 @@
+"""Drives the native kernels, built with AddressSanitizer and UBSan, with random shapes: `make fuzz`.
+
+    python -m tests.native.fuzz [SECONDS]      for every level that this machine runs
+
+All arrays have exactly the size that a kernel is promised, and every number that it promises must be written and
+finite. The process starts itself anew under the sanitizer's library; what that finds ends it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from ctypes import c_float, c_int64, c_void_p
+from pathlib import Path
+from typing import Any
+
+from smrdsl.native import build
+
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1"]
+FOLDER = "SMRDSL_FUZZ"
+Array = Any
+
+
+def inputs(count: int, size: float = 1.0) -> Array:
+    return (c_float * count)(*(random.uniform(-size, size) for _ in range(count)))
+
+
+def outputs(count: int) -> Array:
+    return (c_float * count)(*([math.nan] * count))
+
+
+def maybe(array: Array) -> Array | None:
+    return random.choice([array, None])
+
+
+def call(kernel: Callable[..., int], sizes: list[int], given: list[Array | None], made: list[Array | None]) -> None:
+    pointers = [None if x is None else ctypes.cast(x, c_void_p) for x in (*given, *made)]
+    kernel.argtypes = [c_int64] * len(sizes) + [c_void_p] * len(pointers)  # type: ignore[attr-defined]
+    assert kernel(*sizes, *pointers) == 0, "no memory"
+    assert all(map(math.isfinite, (x for array in made if array is not None for x in array))), (kernel, sizes)
+
+
+def shape() -> tuple[int, int, int]:
+    """(batch, length, channels), now and then nothing, often about the sizes of tiles and vectors."""
+    length = random.choice([0, 1, random.randint(2, 40), 63, 64, 65, 128, random.randint(66, 200)])
+    return random.randint(0, 3), length, random.choice([1, 4, 8, 15, 16, 17, 33, random.randint(2, 50)])
+
+
+def bank(library: ctypes.CDLL, level: str) -> None:
+    """Forward and backward of a bank with one input and output per channel."""
+    (batch, length, channels), kind = shape(), random.choice(["real", "complex", "low rank"])
+    rows = random.randint(1, 9) * (1 if kind == "real" else 2)
+    rank = random.choice([1, 2]) if kind == "low rank" else 0
+    stream, state, part = batch * length * channels, batch * channels * rows, channels * rows
+    name = "low_rank" if rank else "diagonal"
+    sizes = [random.randint(1, 4), rank or int(kind == "complex"), batch, length, channels, rows, random.choice([0, 1])]
+    kept = batch * -(-length // 64) * -(-channels // 16) * 16 * rows
+    u, a, c, d = inputs(stream), inputs(part, 0.4), inputs(part), maybe(inputs(channels))
+    b = inputs(part) if rank else maybe(inputs(part))
+    sides = [inputs(channels * rank * rows, 0.1) if rank else None for _ in range(2)]
+    forward, backward = (getattr(library, f"{name}_{way}_{level}") for way in ("forward", "backward"))
+    call(forward, sizes, [u, maybe(inputs(state)), a, b, c, d, *sides], [outputs(stream), outputs(state), None])
+    call(forward, sizes, [u, None, a, b, c, d, *sides], [outputs(stream), outputs(state), inputs(kept)])
+    given = [u, a, b, c, d, *sides, inputs(kept), inputs(stream), inputs(state)]
+    made = [outputs(n) for n in (stream, state, part, part, part, channels)]
+    made = [made[0], made[1], made[2], made[3] if b else None, made[4], made[5] if d else None]
+    call(backward, sizes, given, [*made, *(outputs(channels * rank * rows) if rank else None for _ in range(2))])
+
+
+def modes(library: ctypes.CDLL, level: str) -> None:
+    """Forward and backward of complex modes."""
+    (batch, length, count), varying = shape(), random.choice([0, 1])
+    pitch = count + random.randint(0, 5) if varying else 0
+    spread = max(0, batch * length - 1) * pitch + count if varying else count
+    sizes = [random.randint(1, 4), varying, pitch, batch, length, count]
+    stream, state, own = 2 * batch * length * count, 2 * batch * count, batch * (length if varying else 1) * count
+    re, im, start = inputs(spread, 0.6), inputs(spread, 0.6), maybe(inputs(state))
+    forward, backward = (getattr(library, f"modes_{way}_{level}") for way in ("forward", "backward"))
+    call(forward, sizes, [inputs(stream), start, re, im], [outputs(stream)])
+    made = [outputs(n) for n in (stream, state, own, own)]
+    call(backward, sizes, [inputs(stream), start, re, im, inputs(stream)], made)
+
+
+def drive(seconds: float) -> None:
+    library = ctypes.CDLL(str(Path(os.environ[FOLDER]) / build.LIBRARY))
+    levels = build.levels()[: library.smrdsl_level() + 1]
+    rounds, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        random.seed(rounds)
+        for level in levels:
+            bank(library, level)
+            modes(library, level)
+        rounds += 1
+    print(f"{rounds} rounds at {', '.join(levels)}: nothing was found")
+
+
+def main() -> int:
+    if FOLDER in os.environ:
+        drive(float(sys.argv[1]) if sys.argv[1:] else 20.0)
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        print(build.build(extra=SANITIZERS, out=Path(folder)))
+        if not (Path(folder) / build.LIBRARY).is_file():
+            return 1
+        compiler = os.environ.get("CXX", "g++")
+        found = [
+            subprocess.run([compiler, f"-print-file-name={name}"], capture_output=True, text=True).stdout.strip()
+            for name in ("libasan.so", "libubsan.so")
+        ]
+        settings = {
+            "LD_PRELOAD": " ".join(found),
+            "ASAN_OPTIONS": "detect_leaks=0",  # Python itself leaves some behind
+            "PYTHONMALLOC": "malloc",  # so that every array has its own guarded place
+            FOLDER: folder,
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "tests.native.fuzz", *sys.argv[1:]], env=os.environ | settings
+        ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
