@@ -27,9 +27,10 @@ lint: $(READY)   ## ruff and pyright
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-bench: $(READY)  ## measure checking, compiling and S4D's forward (S4=folder of a state-spaces/s4 checkout)
+bench: $(READY)  ## measure compiling, and us beside the peers (S4=folder of a state-spaces/s4 checkout)
 	$(BIN)/python -m benchmarks.compile_time
 	$(BIN)/python -m benchmarks.s4d_forward $(if $(S4),--s4 $(S4))
+	$(BIN)/python -m benchmarks.peers
 
 fuzz: $(READY)   ## native kernels under AddressSanitizer and UBSan, with random shapes
 	$(BIN)/python -m tests.native.fuzz

@@ -1,12 +1,15 @@
 """What was made of parameters is kept while they hold the same numbers, so that a step does not sample its system anew.
 
-Numbers are compared, not versions: a change made through `.data` leaves no other trace. On a CPU that costs a few
-microseconds; elsewhere it would make the host wait for the device, and nothing is kept.
+Numbers are compared, not versions: a change made through `.data` leaves no other trace. On a CPU that costs half of a
+step; elsewhere it would make the host wait for the device, and nothing is kept. Who knows that no weight changes says
+so: within `frozen()` what was made last is taken unseen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -15,6 +18,19 @@ from torch import Tensor, nn
 T = TypeVar("T")
 Kept = dict[str, tuple[object, Any]]
 """Kind of thing -> what it was made for, and the thing: the last one of each kind."""
+
+
+_frozen: ContextVar[bool] = ContextVar("frozen", default=False)
+
+
+@contextmanager
+def frozen() -> Iterator[None]:
+    """No parameter changes within: nothing is compared. What was kept before must be up to date."""
+    token = _frozen.set(True)
+    try:
+        yield
+    finally:
+        _frozen.reset(token)
 
 
 class Memo(Generic[T]):
@@ -28,6 +44,8 @@ class Memo(Generic[T]):
         if not may_keep(parameters):
             return make(None)
         last = self._last
+        if last is not None and _frozen.get():
+            return last[1]
         if last is None or not same(last[0], parameters):
             last = self._last = ([p.detach().clone() for p in parameters], make({}))
         return last[1]

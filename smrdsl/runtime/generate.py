@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from smrdsl.kernels.memo import frozen
 from smrdsl.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ def generate(
             written.append(token[:, None])
             if i + 1 == length or bool(ended.all()):
                 break
-            logits, state = model.step(token, state)
+            with frozen() if i else nullcontext():  # the first step looks at the weights, the others need not
+                logits, state = model.step(token, state)
     finally:
         model.train(training)
     return torch.cat(written, 1)

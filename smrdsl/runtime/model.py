@@ -167,9 +167,12 @@ class CompiledModel(nn.Module):
         place = torch.device(device) if device is not None else some.device
         return initial_state(self, self._kept, self._inputs.rows(batch_size), place, dtype or some.dtype)
 
-    def stream(self, batch_size: int = 1) -> Stream:
-        """The model as a function of the next sample or chunk, which keeps its own state."""
-        return Stream(self, batch_size)
+    def stream(self, batch_size: int = 1, *, frozen: bool = False) -> Stream:
+        """The model as a function of the next sample or chunk, which keeps its own state.
+
+        frozen: no weight changes while it runs, so that a step need not look at them.
+        """
+        return Stream(self, batch_size, frozen=frozen)
 
     def generate(self, prompt: Tensor, length: int, **options: Any) -> Tensor:
         """A token model writes on: the prompt (batch, length) with `length` more tokens; the step keeps its cost.

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from smrdsl.kernels.memo import Kept, Memo, remember
+from smrdsl.kernels.memo import Kept, Memo, frozen, remember
 
 
 class Counted:
@@ -78,3 +78,13 @@ def test_a_tensor_in_the_key_may_change_and_is_not_trusted() -> None:
     made = iter(range(9))
     rate = torch.tensor(1.0)
     assert [remember(kept, "number", (rate,), lambda: next(made)) for _ in range(2)] == [0, 1]
+
+
+@torch.no_grad()
+def test_within_frozen_nothing_is_compared() -> None:
+    thing = Counted()
+    with frozen():
+        assert [thing.total(), thing.made] == [3.0, 1], "what was never made is made"
+        thing.parameters[0][1] = 5.0
+        assert [thing.total(), thing.made] == [3.0, 1]
+    assert [thing.total(), thing.made] == [7.0, 2]

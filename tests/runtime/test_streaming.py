@@ -176,6 +176,21 @@ def test_gaps_of_one_are_no_gaps_and_gaps_of_two_a_rate(step):
         torch.testing.assert_close(torch.stack([stream(u[:, t], gap[:, t]) for t in range(7)], 1), wanted)
 
 
+def test_a_frozen_stream_gives_the_same_and_looks_at_the_weights_once():
+    model = core(CORES[0])
+    u = torch.randn(2, 7, 2, dtype=torch.float64)
+    with torch.no_grad():
+        wanted = model(u)
+        model.stream(2)(u[:, 0])  # what is kept now is older than the weights
+        for p in model.parameters():
+            p.mul_(1.01)
+        changed = model(u)
+        stream = model.stream(2, frozen=True)
+        found = torch.stack([stream(u[:, t]) for t in range(7)], 1)
+    torch.testing.assert_close(found, changed)
+    assert not torch.allclose(found, wanted)
+
+
 def test_clocks_that_do_not_fit():
     timed, model = core(CORES[0], timed=True), core(CORES[0])
     still = compiled("model m { signal(channels=2) gelu }")
@@ -187,14 +202,16 @@ def test_clocks_that_do_not_fit():
         (lambda: timed(u, 0 * dt), "every gap in dt must be above 0"),
         (lambda: timed(u, -dt), "every gap in dt must be above 0"),
         (lambda: timed(u, dt * torch.nan), "every gap in dt must be above 0"),
+        (lambda: timed(u, dt * torch.inf), "every gap in dt must be above 0 and finite"),
         (lambda: timed(u, dt, rate=2.0), "the model is timed: it takes dt, not rate"),
         (lambda: timed.step(u[:, 0], timed.initial_state(2), dt), r"dt must be reals \(2,\), .* this is torch.float64"),
         (lambda: model(u, dt), "the model takes no dt; declare its input with timed=true, or pass rate"),
         (lambda: model.step(u[:, 0], model.initial_state(2), dt[:, 0]), "the model takes no dt"),
         (lambda: model(u, rate=dt), "the rate must be one number"),
-        (lambda: model(u, rate=0), "the rate must be above 0, this is 0"),
-        (lambda: model(u, rate=float("nan")), "the rate must be above 0, this is nan"),
-        (lambda: model(u, rate="fast"), "the rate must be above 0, this is fast"),
+        (lambda: model(u, rate=0), "the rate must be above 0 and finite, this is 0"),
+        (lambda: model(u, rate=float("nan")), "the rate must be above 0 and finite, this is nan"),
+        (lambda: model(u, rate=torch.tensor(torch.inf)), "the rate must be above 0 and finite, this is inf"),
+        (lambda: model(u, rate="fast"), "the rate must be above 0 and finite, this is fast"),
         (lambda: still(u, rate=2.0), "the model has no core that a rate could apply to"),
     ):
         with pytest.raises(InputError, match=told):
