@@ -9,6 +9,7 @@ import click
 from smrdsl.cli.options import lower_file, model_options
 from smrdsl.core.errors import SmrError
 from smrdsl.draw.render import LEVELS, form_of, render
+from smrdsl.passes.drop_skip import DropSkip
 
 
 @click.command()
@@ -29,7 +30,7 @@ def command(
     """Draw a model of FILE (`-` is standard input) and print where the picture is."""
     if picture is not None:
         _need_form(Path(picture))
-    graph = lower_file(file, name, settings, limits)
+    graph = DropSkip().run(lower_file(file, name, settings, limits))  # what does nothing tells nothing
     written = render(graph, picture or f"{graph.name}.svg", level)
     print(click.format_filename(written), flush=True)
     return 0

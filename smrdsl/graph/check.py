@@ -55,7 +55,7 @@ def _check_node(g: Graph, key: str) -> None:
     _need(takes(node.op, len(ports)), f"{key}: `{node.op.name}` reads {len(ports)} streams")
     found = inferred(node.op, node.params, types)
     _need(found == node.type, f"{key}: its type is {node.type}, its shape rule gives {found}")
-    allowed = (*node.op.strategies, "auto")
+    allowed = (*node.op.ways(node.params), "auto")
     _need(node.strategy in allowed, f"{key}: strategy {node.strategy}, not one of {allowed}")
 
 

@@ -48,7 +48,7 @@ def rows(g: Graph, length: int, batch: int = 1, dtype: str = "float32") -> list[
 def row(g: Graph, key: str, length: int, batch: int = 1, dtype: str = "float32") -> Row:
     """The row of one node."""
     node, size = g.node(key), BYTES[dtype]
-    strategy = node.strategy if node.strategy != "auto" else (*node.op.strategies, "")[0]
+    strategy = node.strategy if node.strategy != "auto" else (*node.op.ways(node.params), "")[0]
     cost = node.op.cost(node.params, *g.seen_types(key), length, strategy)
     return Row(
         path=key,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from smrdsl.kernels.native_calls import SECOND, compact, kernel
 from smrdsl.kernels.system import System
-from smrdsl.kernels.transition import Diagonal, LowRank, RealDiagonal, Transition
+from smrdsl.kernels.transition import Diagonal, LowRank, RealDiagonal
 
 TILE = 64
 """Times from one kept state to the next; the kernels' TILE."""
@@ -23,7 +23,6 @@ LANES = 16
 RANKS = (1, 2)
 FORWARD = {name: kernel(f"{name}_forward", 6, 11) for name in ("diagonal", "low_rank")}
 BACKWARD = {name: kernel(f"{name}_backward", 6, 18) for name in ("diagonal", "low_rank")}
-Parts = tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor | None, Tensor | None, Tensor | None, int]
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class NativeBank:
     kind: int
 
     def run(self, u: Tensor, x: Tensor | None, backwards: bool = False) -> tuple[Tensor, Tensor]:
-        """From the state x (B, H, N): the outputs (B, L, H) and the state after them, also from the last time to the first.
+        """From the state x (B, H, N): the outputs (B, L, H) and the state after them; backwards, from the last time on.
 
         Without a b, that is from the zero state, the state is one without it too.
         """
@@ -54,34 +53,31 @@ class NativeBank:
 
 def native_bank(s: System, from_zero: bool) -> NativeBank | None:
     """A system for the kernels, for the zero state only or for any; None where they do not know its transition."""
-    a, low_rank = s.a, isinstance(s.a, LowRank)
-    if low_rank and (a.left.shape[1] != 1 or a.left.shape[2] not in RANKS):
+    a, b, c, d = s.a, row(s.b), row(s.c), compact(s.d)
+    if isinstance(a, LowRank):
+        one, rank = a.left.shape[1:3]
+        if one != 1 or rank not in RANKS:
+            return None
+        left, right = compact(a.left.squeeze(1)), compact(a.right.squeeze(1))
+        return NativeBank(numbers_of(a.diagonal), b, c, d, left, right, rank)
+    if not isinstance(a, Diagonal | RealDiagonal) or s.b.shape[1] != 1:
         return None
-    diagonal = a.diagonal if low_rank else a
-    numbers = numbers_of(diagonal)
-    if numbers is None:
-        return None
-    b, c, left, right, kind = s.b, s.c, None, None, int(isinstance(diagonal, Diagonal))
-    if low_rank:
-        left, right, kind = compact(a.left.squeeze(1)), compact(a.right.squeeze(1)), a.left.shape[2]
-    elif from_zero:
-        b, c = None, diagonal.from_vectors(b).transposed().apply(c)
-    return NativeBank(numbers, row(b), row(c), compact(s.d), left, right, kind)
+    if from_zero:
+        b, c = None, row(a.from_vectors(s.b).transposed().apply(s.c))
+    return NativeBank(numbers_of(a), b, c, d, None, None, int(isinstance(a, Diagonal)))
 
 
-def numbers_of(a: Transition) -> Tensor | None:
-    """The diagonal of a system, (H, N); None where it has none or differs by sequence."""
-    if isinstance(a, RealDiagonal) and a.factors.shape[1] == 1:
+def numbers_of(a: Diagonal | RealDiagonal) -> Tensor:
+    """The diagonal of a system, (H, N)."""
+    if isinstance(a, RealDiagonal):
         return row(a.factors)
-    if isinstance(a, Diagonal) and a.same.shape[1] == 1:
-        half = a.same.shape[2] // 2
-        return torch.cat([a.same[:, 0, :half], a.cross[:, 0, half:]], 1)
-    return None
+    half = a.same.shape[2] // 2
+    return torch.cat([a.same[:, 0, :half], a.cross[:, 0, half:]], 1)
 
 
-def row(x: Tensor | None) -> Tensor | None:
+def row(x: Tensor) -> Tensor:
     """(H, 1, N) -> (H, N)"""
-    return None if x is None else x.squeeze(1).contiguous()
+    return x.squeeze(1).contiguous()
 
 
 @torch.library.custom_op("smrdsl::bank_forward", mutates_args=(), device_types="cpu")

@@ -69,9 +69,10 @@ def class_name(name: str) -> str:
 
 
 def _noted(code: str, g: Graph, key: str) -> str:
-    """A line of code with the line of the spec that it came from."""
+    """A line of code with the line of the spec that it came from, and with the file where that was imported."""
     where = g.node(key).location
-    return f"{code:<{COMMENT_COLUMN}}  # {where.line}: {_plain(where.text)}"
+    file = "" if where.file == g.node(g.input).location.file else f"{_plain(where.file)}:"
+    return f"{code:<{COMMENT_COLUMN}}  # {file}{where.line}: {_plain(where.text)}"
 
 
 def _plain(text: str) -> str:

@@ -25,9 +25,9 @@ struct Column {
 
 struct Bank {
     size batch, length, channels, rows;  // rows: real numbers in a state, the parts of complex ones one after the other
-    size reversed;  // whether time runs backwards
-    const float *u, *d;
     size parts, states, places, columns;  // of a kind, filled in by it
+    const float *u, *d;
+    size reversed = 0;  // whether time runs backwards
 
     size blocks() const { return blocks_of(channels); }
     size padded() const { return (channels + WIDEST - 1) / WIDEST * WIDEST; }
@@ -46,21 +46,23 @@ void add_columns(Column<Number>*& to, const Bank& bank, Number* array, size rows
 }
 
 // All parameters as vectors: (blocks, places, columns).
-inline void pack(const Bank& bank, const Column<const float>* columns, lanes* to) {
-    float* at = (float*)to;
-    memset(at, 0, sizeof(lanes) * bank.blocks() * bank.places * bank.columns);
-    for (size block = 0; block < bank.blocks(); block++, at += bank.places * bank.columns * LANES)
+inline void pack(const Bank& bank, const Column<const float>* columns, lanes* to, int threads = 1) {
+    size one = bank.places * bank.columns;
+    FOR_THREADS(threads) for (size block = 0; block < bank.blocks(); block++) {
+        float* at = (float*)(to + block * one);
+        memset(at, 0, sizeof(lanes) * one);
         for (size f = 0; f < bank.columns; f++)
             for (size j = 0; j < bank.count(block); j++) {
                 const float* from = columns[f].at + (block * LANES + j) * columns[f].pitch;
                 for (size n = 0; n < bank.states; n++) at[(n * bank.columns + f) * LANES + j] = from[n];
             }
+    }
 }
 
 // Gradients of parameters (batch, blocks, places, columns), summed over the batch in its order, into their arrays.
-inline void unpack(const Bank& bank, const lanes* grads, const Column<float>* columns) {
+inline void unpack(const Bank& bank, const lanes* grads, const Column<float>* columns, int threads = 1) {
     size one = bank.blocks() * bank.places * bank.columns;
-    for (size block = 0; block < bank.blocks(); block++)
+    FOR_THREADS(threads) for (size block = 0; block < bank.blocks(); block++)
         for (size n = 0; n < bank.states; n++)
             for (size f = 0; f < bank.columns; f++) {
                 const lanes* from = grads + (block * bank.places + n) * bank.columns + f;
@@ -119,11 +121,11 @@ inline void store_tile(const Bank& bank, const lanes* from, size times, size cou
     for (size t = 0; t < times; t++) store_some(to + t * bank.step(), from[t], count);
 }
 
-// Jobs for threads: a sequence each or, where there are fewer sequences than threads, some blocks of a sequence.
+// Jobs for threads: a sequence each or, so that all threads have much the same to do, some blocks of a sequence.
 struct Jobs {
     size blocks, share, shares, count;
     Jobs(const Bank& bank, size threads) : blocks(bank.blocks()) {
-        size wanted = bank.batch < 1 ? 1 : (threads + bank.batch - 1) / bank.batch;
+        size wanted = threads == 1 || bank.batch < 1 ? 1 : (4 * threads + bank.batch - 1) / bank.batch;
         share = (blocks + wanted - 1) / wanted;
         shares = (blocks + share - 1) / share;
         count = bank.batch * shares;

@@ -185,11 +185,10 @@ int backward(const Bank& given, const Backward& job, const float* a, const float
 // `complex` says whether the numbers of a state are; b, d, start and checkpoints may be null. Its arguments are those of
 // low_rank_forward: left and right are not looked at.
 KERNEL(diagonal_forward)
-(size threads, size complex, size batch, size length, size channels, size rows, size reversed,
- const float* u, const float* start,
- const float* a, const float* b, const float* c, const float* d, const float*, const float*, float* y, float* after,
- float* checkpoints) {
-    Bank bank = {batch, length, channels, rows, reversed, u, d, 0, 0, 0, 0};
+(size threads, size complex, size batch, size length, size channels, size rows, size reversed, const float* u,
+ const float* start, const float* a, const float* b, const float* c, const float* d, const float*, const float*,
+ float* y, float* after, float* checkpoints) {
+    Bank bank = {batch, length, channels, rows, 0, 0, 0, 0, u, d, reversed};
     Forward job = {threads, start, y, after, checkpoints};
     if (complex) return b ? forward<2, true>(bank, job, a, b, c) : forward<2, false>(bank, job, a, b, c);
     return b ? forward<1, true>(bank, job, a, b, c) : forward<1, false>(bank, job, a, b, c);
@@ -197,11 +196,11 @@ KERNEL(diagonal_forward)
 
 // Gradients dy, dafter of what came out -> those of what went in; db and dd are not written where b and d are null.
 KERNEL(diagonal_backward)
-(size threads, size complex, size batch, size length, size channels, size rows, size reversed,
- const float* u, const float* a,
- const float* b, const float* c, const float* d, const float*, const float*, const float* checkpoints, const float* dy,
- const float* dafter, float* du, float* dstart, float* da, float* db, float* dc, float* dd, float*, float*) {
-    Bank bank = {batch, length, channels, rows, reversed, u, d, 0, 0, 0, 0};
+(size threads, size complex, size batch, size length, size channels, size rows, size reversed, const float* u,
+ const float* a, const float* b, const float* c, const float* d, const float*, const float*, const float* checkpoints,
+ const float* dy, const float* dafter, float* du, float* dstart, float* da, float* db, float* dc, float* dd, float*,
+ float*) {
+    Bank bank = {batch, length, channels, rows, 0, 0, 0, 0, u, d, reversed};
     Backward job = {threads, checkpoints, dy, dafter, du, dstart, d ? dd : nullptr};
     if (complex)
         return b ? backward<2, true>(bank, job, a, b, c, da, db, dc) : backward<2, false>(bank, job, a, b, c, da, db, dc);

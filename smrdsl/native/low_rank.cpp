@@ -196,11 +196,10 @@ int backward(const Bank& given, const Backward& job, const Parameters& p, const 
 
 // left and right are (channels, rank, N), rank 1 or 2; d, start and checkpoints may be null.
 KERNEL(low_rank_forward)
-(size threads, size rank, size batch, size length, size channels, size rows, size reversed,
- const float* u, const float* start,
- const float* a, const float* b, const float* c, const float* d, const float* left, const float* right, float* y,
- float* after, float* checkpoints) {
-    Bank bank = {batch, length, channels, rows, reversed, u, d, 0, 0, 0, 0};
+(size threads, size rank, size batch, size length, size channels, size rows, size reversed, const float* u,
+ const float* start, const float* a, const float* b, const float* c, const float* d, const float* left,
+ const float* right, float* y, float* after, float* checkpoints) {
+    Bank bank = {batch, length, channels, rows, 0, 0, 0, 0, u, d, reversed};
     Forward job = {threads, start, y, after, checkpoints};
     Parameters p = {a, b, c, left, right};
     return rank == 1 ? forward<1>(bank, job, p) : forward<2>(bank, job, p);
@@ -208,12 +207,11 @@ KERNEL(low_rank_forward)
 
 // Gradients dy, dafter of what came out -> those of what went in; dd is not written where d is null.
 KERNEL(low_rank_backward)
-(size threads, size rank, size batch, size length, size channels, size rows, size reversed,
- const float* u, const float* a,
- const float* b, const float* c, const float* d, const float* left, const float* right, const float* checkpoints,
- const float* dy, const float* dafter, float* du, float* dstart, float* da, float* db, float* dc, float* dd,
- float* dleft, float* dright) {
-    Bank bank = {batch, length, channels, rows, reversed, u, d, 0, 0, 0, 0};
+(size threads, size rank, size batch, size length, size channels, size rows, size reversed, const float* u,
+ const float* a, const float* b, const float* c, const float* d, const float* left, const float* right,
+ const float* checkpoints, const float* dy, const float* dafter, float* du, float* dstart, float* da, float* db,
+ float* dc, float* dd, float* dleft, float* dright) {
+    Bank bank = {batch, length, channels, rows, 0, 0, 0, 0, u, d, reversed};
     Backward job = {threads, checkpoints, dy, dafter, du, dstart, d ? dd : nullptr};
     Parameters p = {a, b, c, left, right};
     Gradients g = {da, db, dc, dleft, dright};

@@ -46,9 +46,9 @@ template <class Kind>
 int run_forward(const Bank& bank, const Forward& job, const Column<const float>* columns) {
     Scratch p(bank.blocks() * bank.places * bank.columns);
     if (!p.at) return 1;
-    pack(bank, columns, p.at);
-    Jobs jobs(bank, job.threads);
     int failed = 0, threads = (int)job.threads;
+    pack(bank, columns, p.at, threads);
+    Jobs jobs(bank, threads);
     FOR_THREADS(threads) for (size i = 0; i < jobs.count; i++) {
         size first = jobs.first(i), last = jobs.last(i);
         Scratch work(2 * TILE + (last - first) * bank.numbers() + Kind::work(bank));
@@ -93,9 +93,9 @@ int run_backward(const Bank& bank, const Backward& job, const Column<const float
     size all = bank.blocks() * bank.places * bank.columns, blocks = bank.blocks();
     Scratch p(all), sums(bank.batch * all), skips(bank.batch * blocks);
     if (!p.at || !sums.at || !skips.at) return 1;
-    pack(bank, columns, p.at);
-    Jobs jobs(bank, job.threads);
     int failed = 0, threads = (int)job.threads;
+    pack(bank, columns, p.at, threads);
+    Jobs jobs(bank, threads);
     FOR_THREADS(threads) for (size i = 0; i < jobs.count; i++) {
         size b = jobs.sequence(i), first = jobs.first(i), last = jobs.last(i);
         Scratch work(3 * TILE + (1 + last - first) * bank.numbers() + Kind::work(bank));
@@ -105,7 +105,7 @@ int run_backward(const Bank& bank, const Backward& job, const Column<const float
             failed = 1;
     }
     if (failed) return 1;
-    unpack(bank, sums.at, gradients);
+    unpack(bank, sums.at, gradients, threads);
     for (size k = 0; job.dd && k < blocks; k++) {
         lanes sum = {};
         for (size b = 0; b < bank.batch; b++) sum += skips.at[b * blocks + k];

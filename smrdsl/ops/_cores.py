@@ -17,8 +17,6 @@ from smrdsl.ops.contract import Cost, Misfit, Parameter, Range, State, Streams, 
 STRATEGIES = ("conv", "scan", "recurrent")
 MIMO_STRATEGIES = ("scan", "conv", "recurrent")
 """Of systems with many inputs and outputs, whose `scan` is the quickest."""
-VARYING = {"conv": "its system changes with its input from sample to sample, and a convolution needs one that stays"}
-"""Why the selective cores have no convolution."""
 CHUNK = 64
 """Length of the chunks of `scan`, for its cost."""
 
@@ -142,3 +140,8 @@ def mimo_cost(width: int, stored: int, length: int, strategy: str, ways: int = 1
     modes = 2 * stored * (15 * length * log + 12 * length) if strategy == "conv" else 16 * stored * length
     kept = {"conv": 8.0, "scan": 4.0, "recurrent": 2.0}[strategy]
     return Cost(products + ways * modes, length * (2 * width + ways * kept * stored))
+
+
+def varying(p: object) -> dict[str, str]:
+    """Why the selective cores have no convolution."""
+    return {"conv": "its system changes with its input from sample to sample, and a convolution needs one that stays"}

@@ -164,8 +164,8 @@ class Operator:
     families: tuple[str, ...] = ()
     strategies: tuple[str, ...] = ()
     """Ways to execute a whole sequence, for `execute` and the plan; every one is exact."""
-    inexact: Mapping[str, str] = field(default_factory=dict)
-    """Strategy that it does not have -> why that would not be exact, for who asks for it."""
+    inexact: Callable[[Any], Mapping[str, str]] = lambda p: {}
+    """Strategy that it does not have with these arguments -> why that would not be exact, for who asks for it."""
     timings: Mapping[str, tuple[Timing, ...]] = field(default_factory=dict)
     """Strategy -> what it took, at several lengths (`python -m benchmarks.strategies` prints the table)."""
     uses_step: Callable[[Any], bool] = never
@@ -191,6 +191,10 @@ class Operator:
     def can_use_step(self) -> bool:
         """Whether some of its samples mind the sampling step."""
         return any(self.uses_step(p) for p, _ in self.samples)
+
+    def ways(self, p: Any) -> tuple[str, ...]:
+        """Its strategies with these arguments."""
+        return tuple(s for s in self.strategies if s not in self.inexact(p))
 
     def load_layer(self) -> Any:
         """The layer's class; imports torch."""

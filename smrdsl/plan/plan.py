@@ -66,7 +66,7 @@ def _choose(g: Graph, key: str, conditions: Conditions, timed: bool) -> Choice:
     node = g.node(key)
     if node.strategy != "auto":
         return Choice(node.strategy, "the spec asks for it with `execute`")
-    candidates = [s for s in node.op.strategies if not (timed and s == "conv")]
+    candidates = [s for s in node.op.ways(node.params) if not (timed and s == "conv")]
     natively = native_runs(conditions.device, conditions.dtype, timed)
     timings = timings_of(node.op)
     predicted = {s: _predict(g, key, curve(timings, s, natively), conditions) for s in candidates if s in timings}

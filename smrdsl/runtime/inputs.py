@@ -6,6 +6,7 @@ graphs, where a look at the numbers would break the graph.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -69,8 +70,8 @@ class Inputs:
             if not isinstance(dt, Tensor) or dt.shape != shape or not dt.is_floating_point():
                 wanted = f"reals {tuple(shape)}, one gap for each sample"
                 raise InputError(f"the model is timed: dt must be {wanted}, this is {found(dt)}")
-            if may_look(dt) and not bool((dt > 0).all()):
-                raise InputError("every gap in dt must be above 0, time runs forwards (1 = as trained)")
+            if may_look(dt) and not bool(((dt > 0) & dt.isfinite()).all()):
+                raise InputError("every gap in dt must be above 0 and finite, time runs forwards (1 = as trained)")
             return {"dt": dt}
         if dt is not None:
             raise InputError("the model takes no dt; declare its input with timed=true, or pass rate")
@@ -85,8 +86,8 @@ class Inputs:
         if isinstance(rate, Tensor) and rate.dim() > 0:
             raise InputError(f"the rate must be one number, this is {found(rate)}; gaps are for timed models")
         number = isinstance(rate, int | float | Tensor) and not isinstance(rate, bool)
-        if not number or (may_look(rate) and not bool(rate > 0)):
-            raise InputError(f"the rate must be above 0, this is {rate}")
+        if not number or (may_look(rate) and not 0 < rate < math.inf):
+            raise InputError(f"the rate must be above 0 and finite, this is {rate}")
         return rate
 
     def lengths(self, u: Tensor, lengths: Tensor) -> Tensor:

@@ -209,5 +209,7 @@ def _tell(
             report.error(code, f"{op.name}: {reason}", span, related=related)
         else:
             wanted = table[name].wanted() if name in table else "something else"
-            message = f"argument `{name}` of `{op.name}` takes {wanted}, and {describe(item['input'])} does not fit there"
+            message = (
+                f"argument `{name}` of `{op.name}` takes {wanted}, and {describe(item['input'])} does not fit there"
+            )
             report.error("E0304", message, span, related=related)

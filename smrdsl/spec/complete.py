@@ -58,7 +58,8 @@ def check_timing(nodes: tuple[Node, ...], report: Report) -> None:
     able = sorted(op.name for op in operators().values() if "ssm" in op.families and op.can_use_step)
     for n in nodes:
         if "ssm" in n.op.families and not n.op.uses_step(n.params):
-            message = f"`{n.op.name}` cannot use the gaps between samples; those that can: {', '.join(able)}"
+            so = " with these arguments" if n.op.can_use_step else ""
+            message = f"`{n.op.name}`{so} cannot use the gaps between samples; those that can: {', '.join(able)}"
             report.error("E0405", message, n.span, related=[Related("timed here", start.span)])
         if n.op.uses_step(n.params) and n.strategy == "conv":
             message = "a convolution needs one step for all samples, and this model is timed; use scan"

@@ -203,11 +203,11 @@ class Editor:
             message = f"`{what}` has one way to be executed, so there is nothing to choose"
             self.report.error("E0801", message, edit.selector.span)
         for node in able:
-            known = (*node.op.strategies, "auto")
+            known, inexact = (*node.op.ways(node.params), "auto"), node.op.inexact(node.params)
             if name in known:
                 node.strategy, node.asked = name, span
             else:
-                why = f": {node.op.inexact[name]}" if name in node.op.inexact else self.report.hint(name, known)
+                why = f": {inexact[name]}" if name in inexact else self.report.hint(name, known)
                 message = f"`{node.op.name}` cannot be executed as `{name}`; it has {', '.join(known)}{why}"
                 self.report.error("E0801", message, span)
 

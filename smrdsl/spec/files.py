@@ -23,8 +23,8 @@ STD = Path(__file__).parent.parent / "std"
 TEXT_LIMIT = 1_000_000
 
 
-def read_source(path: Path, limit: int = TEXT_LIMIT) -> Source:
-    """The text of a regular UTF-8 file. Raises `SpecError`."""
+def read_source(path: Path, limit: int = TEXT_LIMIT, name: str | None = None) -> Source:
+    """The text of a regular UTF-8 file, shown under `name` or its path. Raises `SpecError`."""
 
     def refuse(code: str, message: str) -> SpecError:
         return SpecError([Diagnostic(code, message, file=str(path))])
@@ -42,7 +42,7 @@ def read_source(path: Path, limit: int = TEXT_LIMIT) -> Source:
         reason = getattr(error, "strerror", None) or str(error)
         raise refuse("E0601", f"cannot read {path}: {reason}") from None
     try:
-        return Source(os.fsencode(path).decode(errors="replace"), data.decode("utf-8-sig"))
+        return Source(name or os.fsencode(path).decode(errors="replace"), data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         message = f"{path} is not UTF-8 text: byte {error.start + 1:,} is 0x{data[error.start]:02x}"
         raise refuse("E0601", message) from None
@@ -165,7 +165,7 @@ class Library:
         if real not in self.units:
             self.units[real] = None
             try:
-                source = read_source(path, self.limits.text)
+                source = read_source(path, self.limits.text, f"std/{path.name}" if path.parent == STD else None)
             except SpecError as error:
                 code = "E0701" if error.diagnostics[0].code == "E0701" else "E0602"
                 self.report.error(code, error.diagnostics[0].message, item.path.span)

@@ -21,7 +21,8 @@ MODULE_ATTRIBUTES = frozenset(
 
 MODEL_ATTRIBUTES = frozenset(
     """
-    fx fx_step generate graph initial_state load parameter_groups plan replan save save_pretrained source step stream text
+    fx fx_step generate graph initial_state load parameter_groups plan replan save save_pretrained source step
+    stream text
     """.split()
 )
 """What a compiled model, or the class in its generated source, has besides."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smrdsl.core.errors import Report
+from smrdsl.core.source import Span
 from smrdsl.ops.registry import families
 from smrdsl.spec.evaluate import Evaluator
 from smrdsl.spec.limits import Budget
@@ -41,7 +42,7 @@ class Selection:
     def targets(self) -> list[Target]:
         """What the edit is about; an error where the selector matches nothing, a warning where the condition does."""
         selector, condition = self.edit.selector, self.edit.condition
-        named = self._named(selector)
+        named = self._named(selector.name, selector.span)
         self.budget.spend(1 + len(named) // 3, selector.span)
         self.found = [t for t in named if isinstance(t, Node) or t.members]
         if not self.found and self.wiring.complete:
@@ -54,11 +55,12 @@ class Selection:
             self._none_left(condition)
         return chosen
 
-    def _named(self, selector: tree.Selector) -> list[Target]:
-        alias, _, name = selector.name.rpartition(".")
+    def _named(self, written: str, span: Span) -> list[Target]:
+        """What a name selects: an operator's, a label, a component's, with its prefix too, or a family."""
+        alias, _, name = written.rpartition(".")
         if not alias:
             return self.wiring.named((name, *families().get(name, ())))
-        component = self.unit.component(tree.Dotted(alias, name, span=selector.span))
+        component = self.unit.component(tree.Dotted(alias, name, span=span))
         if component is None:
             return []
         return [t for t in self.wiring.named((name,)) if isinstance(t, Region) and t.definition is component[0]]
@@ -67,7 +69,8 @@ class Selection:
         if emptied:
             message = f"`{selector.name}` has no steps in this model, so there is nothing to edit"
         else:
-            names = [*self.wiring.names(), *families(), *self.unit.component_names()]
+            known = (*self.wiring.names(), *families(), *self.unit.component_names())
+            names = [name for name in known if self._named(name, selector.span)]
             message = f"`{selector.name}` selects nothing in this model{self.report.hint(selector.name, names)}"
         self.report.error("E0501", message, selector.span)
 

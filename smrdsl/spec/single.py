@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from smrdsl.core.errors import Report, SpecError
 from smrdsl.core.source import Source
+from smrdsl.ops.registry import operators
 from smrdsl.spec.cycles import component_calls
 from smrdsl.spec.library import library
 from smrdsl.spec.limits import Limits
@@ -28,8 +29,9 @@ def layer_resolver(source: Source, width: int, limits: Limits | None = None) -> 
     signal = tree.Step(None, tree.Name("signal", span=here), (channels,), None, span=here)
     whole = tree.Block((signal, *block.statements), span=here)
     model = tree.Model(tree.Name("layer", span=here), None, None, (), whole, span=here)
-    found = (library().get(callee.spelled) for callee in component_calls(block))
-    files = sorted({entry.file for entry in found if entry})
+    called = {callee.spelled for callee in component_calls(block)}
+    misspelt = called - library().keys() - operators().keys()  # then all there is may be meant
+    files = sorted({entry.file for name, entry in library().items() if misspelt or name in called})
     imports = (tree.Import(tree.Text(name, span=here), None, span=here) for name in files)
     file = tree.File((*imports, model), span=here)
     return Resolver(source, None, limits or Limits(), report, file=file)

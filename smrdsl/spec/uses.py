@@ -15,6 +15,7 @@ from smrdsl.ops.contract import Operator
 from smrdsl.spec.arguments import MOST_NAMES, check_literals, missing, pair_up, slots
 from smrdsl.spec.arithmetic import FUNCTIONS
 from smrdsl.spec.evaluate import Evaluator, imported_file, no_function
+from smrdsl.spec.library import library
 from smrdsl.spec.units import Signature, Unit, Use
 from smrdsl.spec.values import POISON, Scope
 from smrdsl.spec.walk import COMBINATORS, names_in
@@ -186,6 +187,10 @@ class Uses:
             return
         if self.unit.is_private(callee, "components"):
             self.report.error("E0603", f"`{name.rpartition('.')[2]}` is private to its file", callee.span)
+            return
+        if name in library():
+            brought = f'unknown operator `{name}`; the library has it: `import "{library()[name].file}"`'
+            self.report.error("E0202", brought, callee.span, fix=Fix(f'write `import "{library()[name].file}"` above'))
             return
         near = self.report.nearest(name, (*self.unit.component_names(), *self._written()))
         if near is None and self.unit.lacks_names:

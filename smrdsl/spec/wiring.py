@@ -148,7 +148,7 @@ class Wiring:
             span = node.arguments.get(of_argument or "", node.span)
             self.report.error(misfit.code, str(misfit), span, related=node.place.related())
             node.fits = False
-            return _guess(node.op, inputs)
+            return _guess(node.op, inputs, misfit)
 
     def rewire(self, reader: str, old: str, new: str, ports: Iterable[int] | None = None) -> None:
         """Let `reader` read `new` where it read `old`, or only at some ports."""
@@ -256,10 +256,16 @@ class Wiring:
         return in_order(self.nodes, {key: node.inputs for key, node in self.nodes.items()})
 
 
-def _guess(op: Operator, inputs: tuple[StreamType, ...]) -> StreamType | None:
-    """What a step that does not fit may leave, so that later mistakes are found too; None where that would be rash."""
+def _guess(op: Operator, inputs: tuple[StreamType, ...], misfit: Misfit) -> StreamType | None:
+    """What a step that does not fit may leave, so that later mistakes are found too; None where that would be rash.
+
+    Streams of another kind pass it as they are; for else, an `embed` leaves no tokens, and which of its streams an
+    operator's output is like is not known.
+    """
+    if misfit.code == "E0401":
+        return inputs[0]
     alike = op.structural or len(set(inputs)) == 1
-    return inputs[0] if inputs and alike and inputs[0].kind != "index" else None
+    return inputs[0] if alike and inputs[0].kind != "index" else None
 
 
 def in_order(starts: Iterable[str], before: Mapping[str, Iterable[str]]) -> list[str]:

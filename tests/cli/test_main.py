@@ -37,7 +37,7 @@ def smrdsl(arguments: str, **options) -> subprocess.CompletedProcess:
         (["check", "--help"], 0, "--explain"),
         ([], 2, "Usage: smrdsl"),
         (["chek", "good.smr"], 2, "no command `chek`, did you mean `check`?"),
-        (["zzz"], 2, "no command `zzz`; there are check, compile"),
+        (["zzz"], 2, "no command `zzz`; there are bench, calibrate, check"),
         (["main"], 2, "no command `main`"),
         (["../check"], 2, "no command `../check`"),
         (["--frob"], 2, "--frob"),

@@ -139,3 +139,15 @@ def test_tooltips_say_where_a_step_was_written():
         "shares the weight of tok",
         "spec.smr:8:3: head: linear(32, tie=tok)",
     )
+
+
+def test_the_streams_of_an_operator_have_their_names():
+    steps = "q := it |> linear(4)  k := it |> linear(4)  it := attend(q, k, it, act=laplace)"
+    assert labels(scene(model(steps))) == {
+        ("signal", "linear"): "(B, L, 8)",
+        ("signal", "linear_2"): "",
+        ("linear", "attend"): "4 q",
+        ("linear_2", "attend"): "4 k",
+        ("signal", "attend"): "v",
+        ("attend", "return"): "(B, L, 8)",
+    }

@@ -48,6 +48,17 @@ def test_layers_may_take_no_memory(graph):
         assert {name: t.shape for name, t in tensors.items()} == shapes
 
 
+def test_what_does_not_fit_into_memory_is_named(monkeypatch):
+    def full(*shape, **options):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+
+    g = lower_source(Source("m.smr", "model m {\n  signal(channels=2)\n  wide: linear(3)\n}")).graph
+    monkeypatch.setattr(torch, "empty", full)
+    told = r"m.smr:3:3: wide: linear\(3\): there is no memory for 9 parameters, 36 bytes"
+    with pytest.raises(smrdsl.SmrError, match=told):
+        make_layers(g)
+
+
 def test_runs_of_numbers_are_lists_and_others_are_not():
     root = nest({key: nn.Linear(1, 1) for key in ("a.0", "a.1.x", "b.1", "c", "d.0.0")})
     assert isinstance(root.a, nn.ModuleList)

@@ -64,6 +64,13 @@ def test_arguments_are_written_in_full():
     assert own(model).s4d.p == model.s4d.p
 
 
+def test_lines_of_imported_files_are_told_with_the_file():
+    text = 'import "std/s4_block.smr"\nmodel m {\n  signal(channels=2)\n  s4_block(4)\n  linear(3)\n}'
+    source = smrdsl.compile_text(text).source
+    assert "  # std/s4_block.smr:16: s4(state=state" in source
+    assert "  # 5: linear(3)" in source
+
+
 @pytest.mark.parametrize(
     ("name", "cls"),
     [

@@ -167,17 +167,20 @@ def test_an_exported_graph_runs_without_smrdsl(name: str, given: dict[str, Any])
     close(exported.module()(u), layer(u), 1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch uses it in jvp
 @pytest.mark.parametrize(("name", "given"), [LAYERS[0], LAYERS[8]])
 def test_transforms_of_torch_func_are_left_to_torch(name: str, given: dict[str, Any]) -> None:
     """Gradients by sample, and forward-mode derivatives, against those by hand."""
     layer, u = a_layer(name, given), signal(3, 12, WIDTH)
     parameters = {key: p.detach() for key, p in layer.named_parameters()}
+    weights = signal(12, WIDTH, seed=7)
 
     def run(p: dict[str, Tensor], x: Tensor) -> Tensor:
         return torch.func.functional_call(layer, p, (x[None],))[0]
 
     def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
-        return (run(p, x) * signal(12, WIDTH, seed=7)).sum()
+        return (run(p, x) * weights).sum()
 
     by_sample = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(parameters, u)
     for i in range(3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -124,3 +125,13 @@ def test_batch_in_evaluation_ignores_the_padding() -> None:
     y = layer(x, lengths=torch.tensor([3, 5]))
     torch.testing.assert_close(y[0, :3], layer(x[0, :3]))
     assert torch.isfinite(torch.autograd.grad(y.sum(), layer.weight)[0]).all()
+
+
+@pytest.mark.parametrize("arguments", [{"kind": "rms"}, {"kind": "rms", "groups": 2}, {"kind": "scale"}], ids=str)
+def test_halves_are_normalised_in_float32_and_come_back_as_halves(arguments: dict[str, Any]) -> None:
+    layer, x = make(**arguments).float(), signal(2, 9, 6).bfloat16()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # torch warns of halves under weights in float32
+        y = layer(x)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y, layer(x.float()).bfloat16(), rtol=0, atol=0)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from smrdsl import native
 from smrdsl.compiler import lower_source
 from smrdsl.core.source import Source
 from smrdsl.ops.contract import Timing
 from smrdsl.ops.registry import operators
-from smrdsl.plan.measured import predict
+from smrdsl.plan.measured import NATIVE, predict
 from smrdsl.plan.plan import Conditions, Plan, make_plan
 
 CURVE = (Timing(1, 1.0, 2.0), Timing(16, 4.0, 8.0), Timing(256, 16.0, 32.0))
@@ -29,19 +30,33 @@ def test_predictions_are_linear_between_measurements_in_logarithms() -> None:
 @pytest.mark.parametrize("name", [n for n, op in operators().items() if op.strategies])
 def test_every_core_declares_what_its_strategies_cost(name: str) -> None:
     timings = operators()[name].timings
-    assert set(timings) == set(operators()[name].strategies)
+    assert {strategy.removesuffix(NATIVE) for strategy in timings} == set(operators()[name].strategies)
+    assert set(timings) >= set(operators()[name].strategies)
     for curve in timings.values():
         assert [t.length for t in curve] == sorted({t.length for t in curve})
         assert all(t.training > t.forward > 0 for t in curve)
 
 
-def test_the_choice_follows_the_length_and_says_why() -> None:
+@pytest.mark.parametrize("length", [1, 64, 4096, 100_000])
+def test_the_choice_is_what_is_predicted_fastest_and_says_why(length: int) -> None:
+    choice = plan("model m { signal(channels=64) s4d }", length=length).choices["s4d"]
+    assert set(choice.predicted) == {"conv", "scan", "recurrent"}
+    assert choice.strategy == min(choice.predicted, key=lambda s: choice.predicted[s])
+    assert f"length {length}, forward and backward" in choice.reason
+
+
+def test_a_native_kernel_has_timings_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "model m { signal(channels=64) s4d }"
-    short, long = plan(text, length=1, mode="decode"), plan(text, length=4096)
-    assert short.choices["s4d"].strategy == "recurrent"
-    assert long.choices["s4d"].strategy in ("conv", "scan")
-    assert "length 4096, forward and backward" in long.choices["s4d"].reason
-    assert set(long.choices["s4d"].predicted) == {"conv", "scan", "recurrent"}
+    monkeypatch.setattr(native, "available", lambda: True)
+    choice = plan(text, length=4096).choices["s4d"]
+    assert choice.strategy == "recurrent"
+    assert "recurrent is a native kernel" in choice.reason
+    for conditions in ({"device": "cuda"}, {"dtype": "float64"}):
+        assert plan(text, length=4096, **conditions).choices["s4d"].strategy in ("conv", "scan")
+    monkeypatch.setattr(native, "available", lambda: False)
+    choice = plan(text, length=4096).choices["s4d"]
+    assert choice.strategy in ("conv", "scan")
+    assert "native" not in choice.reason
 
 
 def test_execute_overrules_the_plan() -> None:

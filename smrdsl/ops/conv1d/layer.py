@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
+from smrdsl.kernels import native_taps
 from smrdsl.kernels.depthwise import depthwise, depthwise_step
 from smrdsl.kernels.initial import Draw, fill, fill_linear
 from smrdsl.kernels.lengths import silence
@@ -37,11 +38,16 @@ class Conv1d(nn.Module):
 
     def forward(self, x: Tensor, *, lengths: Tensor | None = None) -> Tensor:
         x = x if lengths is None else silence(x, lengths)
+        if self.depthwise and not self.after:
+            return native_taps.convolve(x, None, self.weight, self.bias)
         return self._convolve(F.pad(x, (0, 0, self.before, self.after)))
 
     def extend(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        seen = torch.cat((inputs, x), dim=1)
-        return self._convolve(seen), seen[:, x.shape[1] :].clone()
+        if self.depthwise:
+            y = native_taps.convolve(x, inputs, self.weight, self.bias)
+        else:
+            y = self._convolve(torch.cat((inputs, x), dim=1))
+        return y, native_taps.last(x, inputs)
 
     def step(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
         seen = torch.cat((inputs, x[:, None]), dim=1)

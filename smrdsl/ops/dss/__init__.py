@@ -76,6 +76,11 @@ def has_step(p: DssParams) -> bool:
     return p.form != "softmax"
 
 
+def inexact(p: DssParams) -> dict[str, str]:
+    why = "with form=softmax its kernel depends on the length, and is that of no recurrence"
+    return {} if has_step(p) else dict.fromkeys(("scan", "recurrent"), why)
+
+
 def looks_ahead(p: DssParams) -> bool:
     return p.bidirectional or p.form == "softmax"
 
@@ -123,6 +128,7 @@ OPERATOR = Operator(
     why_ahead=why_ahead,
     families=("ssm", "mixer"),
     strategies=cores.STRATEGIES,
+    inexact=inexact,
     timings=TIMINGS,
     uses_step=has_step,
     uses_lengths=looks_ahead,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from smrdsl.core.errors import SmrError
 from smrdsl.core.types import StreamType
+from smrdsl.kernels.core import in_precision
 from smrdsl.kernels.initial import Draw, fill
 from smrdsl.kernels.lengths import silence
 from smrdsl.ops.contract import Streams
@@ -47,12 +48,17 @@ class Norm(nn.Module):
             return F.layer_norm(x, (self.width,), self.weight, self.bias, self.eps)
         if self.kind == "batch":
             return self._batch(x) if lengths is None else self._padded_batch(silence(x, lengths), lengths)
+        return self._by_size(in_precision(x)).to(x.dtype)
+
+    def _by_size(self, x: Tensor) -> Tensor:
+        """`rms` and `scale`, in float32 at least: torch's own has no fast way for halves under weights in full."""
+        weight = None if self.weight is None else in_precision(self.weight)
         if self.groups == 1:
-            y = F.rms_norm(x, (self.width,), self.weight, self.eps)
+            y = F.rms_norm(x, (self.width,), weight, self.eps)
             return y if self.g is None else y * self.g
         grouped = x.unflatten(-1, (self.groups, self.width // self.groups))
         y = F.rms_norm(grouped, grouped.shape[-1:], None, self.eps).flatten(-2)
-        return y if self.weight is None else y * self.weight
+        return y if weight is None else y * weight
 
     def _batch(self, x: Tensor) -> Tensor:
         """Statistics over batch and time; an empty batch teaches nothing."""

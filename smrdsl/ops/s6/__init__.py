@@ -81,7 +81,7 @@ OPERATOR = Operator(
     cost=cost,
     families=("ssm", "mixer"),
     strategies=("scan", "recurrent"),
-    inexact=cores.VARYING,
+    inexact=cores.varying,
     timings=TIMINGS,
     uses_step=always,
     equations="[d_t, B_t, C_t] = W_x x_t;  Delta_t = softplus(W_dt d_t + b_dt)\n"

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
-from smrdsl.kernels import selective
+from smrdsl.kernels import native_selective, selective
 from smrdsl.kernels.any_length import known
 from smrdsl.kernels.core import Gap, in_full, in_precision
 from smrdsl.kernels.initial import Draw, fill, fill_linear, fill_uniform
@@ -61,11 +61,16 @@ class S6(nn.Module):
         d, b, c = F.linear(x, self.W_x).split((rank, states, states), -1)
         d = F.linear(d, self.W_dt)
         with in_full(x):
-            u = in_precision(x)
-            steps, weights = sampled(d, self.b_dt, rate, dt, decay=self.p.steps == "decay")
-            y, after = run(weights * u, steps, self._a(), in_precision(b), in_precision(c), in_precision(h))
-            if self.D is not None:
-                y = torch.addcmul(y, u, in_precision(self.D))
+            u, skip = in_precision(x), None if self.D is None else in_precision(self.D)
+            b, c, h = in_precision(b), in_precision(c), in_precision(h)
+            decay = self.p.steps == "decay"
+            if run is selective.recur and native_selective.can_run(u, rate, dt):
+                own = in_precision(d), in_precision(self.b_dt), native_selective.gaps_of(u, rate, dt)
+                y, after = native_selective.run((u, *own, self._a(), b, c, skip, h), decay)
+            else:
+                steps, weights = sampled(d, self.b_dt, rate, dt, decay=decay)
+                y, after = run(weights * u, steps, self._a(), b, c, h)
+                y = y if skip is None else torch.addcmul(y, u, skip)
             return y.to(x.dtype), after.to(h.dtype)
 
     def _a(self) -> Tensor:

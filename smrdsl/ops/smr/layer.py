@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
-from smrdsl.kernels.depthwise import depthwise, depthwise_step
+from smrdsl.kernels import native_taps
+from smrdsl.kernels.depthwise import depthwise_step
 from smrdsl.kernels.initial import Draw, fill, fill_uniform
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.smr import ONE_AT, SmrParams, remembered, starts_as_identity
-
-GATES: dict[str, Callable[[Tensor], Tensor]] = {
-    "sigmoid2": lambda p: 2.0 * torch.sigmoid(p),
-    "tanh1": lambda p: 1.0 + torch.tanh(p),
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "silu": F.silu,
-    "identity": lambda p: p,
-}
 
 
 class Smr(nn.Module):
@@ -59,15 +49,20 @@ class Smr(nn.Module):
             fill(self.b, ONE_AT[self.gate])
 
     def forward(self, u: Tensor) -> Tensor:
-        return self._gated(u, depthwise(F.pad(u, (0, 0, self.past, 0)), self.taps()))
+        return self._run(u, None)
 
     def extend(self, u: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        seen = torch.cat((inputs, u), dim=1)
-        return self._gated(u, depthwise(seen, self.taps())), seen[:, u.shape[1] :].clone()
+        return self._run(u, inputs), native_taps.last(u, inputs)
 
     def step(self, u: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
         seen = torch.cat((inputs, u[:, None]), dim=1)
         return self._gated(u, depthwise_step(seen, self.taps())), seen[:, 1:]
+
+    def _run(self, u: Tensor, before: Tensor | None) -> Tensor:
+        """A sequence after the inputs before it, or zeros: in one pass where no matrix stands in between."""
+        if self.M is None:
+            return native_taps.convolve(u, before, self.taps(), self.b, self.gate)
+        return self._gated(u, native_taps.convolve(u, before, self.taps(), None))
 
     def taps(self) -> Tensor:
         """Memories and gate kernel as one filter, oldest input first, (D, memory + kernel - 1)."""
@@ -80,7 +75,7 @@ class Smr(nn.Module):
             p = F.linear(response, self.M, self.b)
         else:
             p = response if self.b is None else response + self.b
-        return u * GATES[self.gate](p)
+        return u * native_taps.GATES[self.gate](p)
 
 
 def fold(m: Tensor, w: Tensor) -> Tensor:

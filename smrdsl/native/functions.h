@@ -1,0 +1,90 @@
+// Elementary functions of vectors, right to 2 units in the last place or so. A NaN stays one; what is too small is 0.
+#pragma once
+
+#include "lanes.h"
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+typedef int32_t marks __attribute__((vector_size(4 * LANES)));
+
+const float LOG2_E = 1.44269504f, LOG_2 = 0.693147181f;
+
+inline lanes all(float x) { return lanes{} + x; }
+
+// A NaN fails the comparison and is left as it is.
+inline lanes at_least(lanes x, float low) { return x < low ? all(low) : x; }
+inline lanes at_most(lanes x, float high) { return x > high ? all(high) : x; }
+
+inline lanes size_of(lanes x) { return (lanes)((marks)x & 0x7fffffff); }
+
+// 2^(s a), for a product up to 1e13. Where it is near 0 this is as exact as 1 + s a log(2) can be.
+inline lanes power(lanes s, lanes a) {
+    const float shift = 12582912.0f;  // 1.5 * 2^23: a number that is added to it loses its fraction
+#if defined(__AVX512F__)
+    lanes whole = (s * a + shift) - shift, r = s * a - whole;
+#else
+    lanes x = at_most(at_least(s * a, -127.0f), 128.0f), moved = x + (shift + 127.0f);
+    lanes r = x - (moved - (shift + 127.0f));
+#endif
+    lanes p = r * 1.32647239e-3f + 9.67151287e-3f;
+    p = p * r + 5.55073375e-2f;
+    p = p * r + 0.240222421f;
+    p = p * r + 0.693146978f;
+    p = p * r + 1.0f;
+#if defined(__AVX512F__)
+    return (lanes)_mm512_maskz_scalef_ps((__mmask16)-1, (__m512)p, (__m512)whole);
+#else
+    return p * (lanes)((marks)moved << 23);  // whose last bits are the exponent
+#endif
+}
+
+// e^-|x|
+inline lanes fading(lanes x) { return power(at_most(size_of(x), 1000.0f), all(-LOG2_E)); }
+
+// 1 / x for x from 1 to 2.
+inline lanes inverse(lanes x) {
+#if defined(__AVX512F__)
+    lanes y = (lanes)_mm512_maskz_rcp14_ps((__mmask16)-1, (__m512)x);
+    return y + y * (1.0f - x * y);  // a division would take most of the time of a gate
+#else
+    return 1.0f / x;
+#endif
+}
+
+// 1 / (1 + e^-x), and its slope, which 1 minus a value near 1 would lose.
+inline lanes sigmoid(lanes x, lanes* slope) {
+    lanes z = fading(x), part = inverse(1.0f + z), rest = z * part;
+    *slope = part * rest;
+    return x < 0.0f ? rest : part;
+}
+
+// log(1 + e^x), and its slope.
+inline lanes softplus(lanes x, lanes* slope) {
+    lanes z = fading(x);
+    *slope = (x < 0.0f ? z : all(1.0f)) * inverse(1.0f + z);  // is 1 / (1 + e^-x)
+    lanes p = z * 5.23262408e-3f - 2.95049575e-2f;
+    p = p * z + 7.82254939e-2f;
+    p = p * z - 0.136632069f;
+    p = p * z + 0.191059885f;
+    p = p * z - 0.248429775f;
+    p = p * z + 0.333190962f;
+    p = p * z - 0.499994931f;
+    p = p * z + 0.99999997f;
+    return at_least(x, 0.0f) + z * p;
+}
+
+// The hyperbolic tangent, and its slope.
+inline lanes tangent(lanes x, lanes* slope) {
+    lanes z = fading(2.0f * x), part = inverse(1.0f + z), far = (1.0f - z) * part, q = x * x;
+    *slope = 4.0f * z * part * part;
+    lanes p = q * 1.56404611e-2f - 5.22310928e-2f;
+    p = p * q + 0.133135204f;
+    p = p * q - 0.333326216f;
+    return q < 0.36f ? x + x * q * p : (x < 0.0f ? -far : far);
+}
+
+}  // namespace
