@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import Any
 
 import click
 
@@ -53,7 +54,7 @@ def command(
     limits: tuple[str, ...],
     disable: tuple[str, ...],
     as_json: bool,
-    **options: object,
+    **options: Any,
 ) -> int:
     """Tell what the compiler does with a model of FILE (`-` is standard input), and why."""
     try:
@@ -64,7 +65,7 @@ def command(
     steps: list[tuple[str, Graph, float]] = []
     graph, plan = plan_lowered(
         lowered, disable=disable, watch=lambda name, g: steps.append((name, g, time.perf_counter())), **options
-    )  # type: ignore[arg-type]
+    )
     fired = [_fired(known, *pair, plan.conditions.length) for pair in pairwise(steps)]
     others = turns(graph, plan)
     if as_json:

@@ -8,8 +8,8 @@ For the backward pass the state before each tile is kept, and the states inside 
     dv_t = b_t . g_t,   db_t = sum_d v_t g_t,   dc_t = sum_d dy_t h_t
     q_t = g_t e_t h_{t-1},   ds_t = A . q_t,   dA = sum_t s_t q_t
 
-Both passes are operators of torch, `smrdsl::selective_scan` and its backward: a compiler takes them whole instead of
-unrolling time. Inside, states lie as (B, T, N, D), channels last, so that rows are long and b, c broadcast over them.
+Both passes are operators of torch, `smrdsl_tiles::selective_scan` and its backward: a compiler takes them whole
+instead of unrolling time. Inside, states lie as (B, T, N, D), channels last, so that rows are long and b, c broadcast.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TILE = 1 << 18
 def scan(v: Tensor, s: Tensor, a: Tensor, b: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     """v and s (B, L, D), a (D, N), b and c (B, L, N), the state h (B, D, N) before, L > 0 -> y (B, L, D) and h."""
     learns = torch.is_grad_enabled() and any(x.requires_grad for x in (v, s, a, b, c, h))
-    y, after, _ = torch.ops.smrdsl.selective_scan(v, s, a, b, c, h, learns)
+    y, after, _ = torch.ops.smrdsl_tiles.selective_scan(v, s, a, b, c, h, learns)
     return y, after
 
 
@@ -42,7 +42,8 @@ def _results(count: int) -> str:
 
 
 # Not by `custom_op`, which would import torch's compiler at the first call: a second, for all who never compile.
-NAME = "smrdsl::selective_scan"
+# Nor under `smrdsl`: that is for native kernels, and by it one sees whether any ran.
+NAME = "smrdsl_tiles::selective_scan"
 BACK = f"{NAME}_backward"
 library.define(NAME, "(Tensor v, Tensor s, Tensor a, Tensor b, Tensor c, Tensor h, bool keep)" + _results(3))
 library.define(
@@ -122,7 +123,7 @@ def _save(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor, Tensor]
 
 def _gradients(ctx, dy: Tensor, dh: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
     with in_full(dy):  # `backward` may be called inside of autocast
-        return (*torch.ops.smrdsl.selective_scan_backward(*ctx.saved_tensors, dy, dh), None)
+        return (*torch.ops.smrdsl_tiles.selective_scan_backward(*ctx.saved_tensors, dy, dh), None)
 
 
 def _second(ctx, *_: Tensor) -> None:

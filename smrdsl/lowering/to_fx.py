@@ -13,6 +13,7 @@ from __future__ import annotations
 import operator
 import traceback
 from collections.abc import Mapping
+from typing import Any
 
 from torch import fx, nn
 
@@ -71,7 +72,7 @@ class _Writer:
         """The gaps behind a node that turns time round."""
         if flip not in self.clocks:
             layer = self._at(flip, self.fx.get_attr(flip))
-            lengths = {"lengths": self.context["lengths"]}
+            lengths: dict[str, Any] = {"lengths": self.context["lengths"]}
             self.clocks[flip] = self._at(flip, self.fx.call_method("clock", (layer, self.context["dt"]), lengths))
         return self.clocks[flip]
 

@@ -62,14 +62,14 @@ void with_gate(const Filter& filter, Work work) {
 // The gate's value, and its slope.
 template <int GATE>
 inline lanes gate(lanes p, lanes* slope) {
-    if constexpr (GATE == SIGMOID || GATE == SIGMOID2) {
-        const float size = GATE == SIGMOID2 ? 2.0f : 1.0f;
-        lanes open = sigmoid(p, slope);
-        *slope *= size;
-        return size * open;
-    } else if constexpr (GATE == TANH || GATE == TANH1) {
-        lanes open = tangent(p, slope);
-        return GATE == TANH1 ? 1.0f + open : open;
+    if constexpr (GATE == SIGMOID || GATE == SIGMOID2 || GATE == TANH1) {
+        // 1 + tanh(p) is 2 sigmoid(2 p), which does not lose what a sum would.
+        const float inside = GATE == TANH1 ? 2.0f : 1.0f, outside = GATE == SIGMOID ? 1.0f : 2.0f;
+        lanes open = sigmoid(inside * p, slope);
+        *slope *= inside * outside;
+        return outside * open;
+    } else if constexpr (GATE == TANH) {
+        return tangent(p, slope);
     } else if constexpr (GATE == SILU) {
         lanes open = sigmoid(p, slope);
         *slope = open + p * *slope;

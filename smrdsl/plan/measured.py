@@ -1,17 +1,19 @@
 """What a strategy is predicted to cost: interpolated between the timings that its operator declares.
 
-Timings were measured at one width, batch and state. All strategies are scaled alike for others, so that their order,
-which is what a choice needs, is that of the nearest measurements. A strategy that has a native kernel has a second
-table, `STRATEGY+native`, for where the kernel runs.
+Timings were measured at one width and batch and with the default arguments. For other arguments each strategy is scaled
+by the work that its operator declares; but in inference a convolution does not depend on its system, whose kernel is
+kept. A strategy that has a native kernel has a second table, `STRATEGY+native`, for where the kernel runs.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from smrdsl import native
-from smrdsl.ops.contract import Timing
+from smrdsl.core.types import StreamType
+from smrdsl.ops.contract import Misfit, Operator, Streams, Timing
 
 WIDTH, BATCH = 256, 4
 """What the timings were measured at."""
@@ -26,6 +28,23 @@ def native_runs(device: str, dtype: str, timed: bool) -> bool:
 def curve(timings: Mapping[str, Sequence[Timing]], strategy: str, natively: bool) -> Sequence[Timing]:
     """The table of a strategy, of its native kernel if that runs and there is one."""
     return (timings.get(strategy + NATIVE) if natively else None) or timings[strategy]
+
+
+def extra_work(op: Operator, p: Any, inputs: Streams, length: int, strategy: str, *, training: bool) -> float:
+    """How many times the work of the default arguments these take, the width apart."""
+    usual = usual_work(op, length, strategy)
+    if not usual or (strategy == "conv" and not training):
+        return 1.0
+    return op.cost(p, inputs, op.infer(p, inputs), length, strategy).flops / inputs[0].width / usual
+
+
+def usual_work(op: Operator, length: int, strategy: str) -> float:
+    """Operations a channel with the default arguments; 0 for an operator that cannot stand on one stream with them."""
+    try:
+        p, inputs = op.params(), (StreamType.real(WIDTH),)
+        return op.cost(p, inputs, op.infer(p, inputs), length, strategy).flops / WIDTH
+    except (Misfit, ValueError):
+        return 0.0
 
 
 def predict(timings: Sequence[Timing], length: int, width: int, batch: int, *, training: bool) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 from smrdsl.graph.graph import Graph
 from smrdsl.ops.contract import Timing
 from smrdsl.plan.calibration import timings_of
-from smrdsl.plan.measured import NATIVE, curve, native_runs, predict
+from smrdsl.plan.measured import NATIVE, curve, extra_work, native_runs, predict
 
 DEFAULT_LENGTH = 1024
 
@@ -69,7 +69,7 @@ def _choose(g: Graph, key: str, conditions: Conditions, timed: bool) -> Choice:
     candidates = [s for s in node.op.ways(node.params) if not (timed and s == "conv")]
     natively = native_runs(conditions.device, conditions.dtype, timed)
     timings = timings_of(node.op)
-    predicted = {s: _predict(g, key, curve(timings, s, natively), conditions) for s in candidates if s in timings}
+    predicted = {s: _predict(g, key, s, curve(timings, s, natively), conditions) for s in candidates if s in timings}
     note = "; conv needs one step for all samples, and this model is timed" if timed else ""
     if natively and any(s + NATIVE in timings for s in candidates):
         note += "; recurrent is a native kernel"
@@ -82,10 +82,11 @@ def _choose(g: Graph, key: str, conditions: Conditions, timed: bool) -> Choice:
     return Choice(best, reason, predicted)
 
 
-def _predict(g: Graph, key: str, timings: Sequence[Timing], conditions: Conditions) -> float:
+def _predict(g: Graph, key: str, strategy: str, timings: Sequence[Timing], conditions: Conditions) -> float:
     """Milliseconds, to three digits."""
-    width = g.input_types(key)[0].width
+    node, inputs, length = g.node(key), g.input_types(key), conditions.length
     training = conditions.mode == "train"
-    rows = conditions.batch * g.node(key).type.rows
-    ms = predict(timings, conditions.length, width, rows, training=training)
+    rows = conditions.batch * node.type.rows
+    ms = predict(timings, length, inputs[0].width, rows, training=training)
+    ms *= extra_work(node.op, node.params, inputs, length, strategy, training=training)
     return float(f"{ms:.3g}")

@@ -81,7 +81,7 @@ def work_of(layer: nn.Module, strategy: str, streams: list[Tensor], training: bo
 
 def stream(i: StreamType, batch: int, length: int) -> Tensor:
     """A sequence of normal numbers, or of tokens, of a type."""
-    shape = [{"B": batch, "L": length}.get(d, d) if isinstance(d, str) else d for d in i.dims]
+    shape = [d if isinstance(d, int) else {"B": batch, "L": length}[d] for d in i.dims]
     source = torch.Generator().manual_seed(0)
     if i.kind == "index":
         return torch.randint(i.vocab or 1, shape, generator=source)

@@ -149,10 +149,10 @@ def test_only_one_part_asked_for() -> None:
 
 def test_states_are_kept_for_training_alone() -> None:
     given_ = streams(2, 40, 3, 2)
-    kept = torch.ops.smrdsl.selective_scan(*given_, True)[2]
+    kept = torch.ops.smrdsl_tiles.selective_scan(*given_, True)[2]
     assert kept.shape == (3, 2, 2, 3)
     close(kept[0], given_[5].mT)
-    assert torch.ops.smrdsl.selective_scan(*given_, False)[2].numel() == 0
+    assert torch.ops.smrdsl_tiles.selective_scan(*given_, False)[2].numel() == 0
 
 
 @pytest.mark.parametrize("keep", [False, True])
@@ -160,11 +160,11 @@ def test_the_operators_keep_torchs_promises(keep: bool) -> None:
     """Shapes and strides told to compilers, nothing changed in place, no output that is an input."""
     given_ = streams(2, 20, 3, 2)
     tests = ("test_schema", "test_faketensor", "test_autograd_registration")
-    torch.library.opcheck(torch.ops.smrdsl.selective_scan, (*given_, keep), test_utils=tests)
-    before = torch.ops.smrdsl.selective_scan(*given_, True)[2]
+    torch.library.opcheck(torch.ops.smrdsl_tiles.selective_scan, (*given_, keep), test_utils=tests)
+    before = torch.ops.smrdsl_tiles.selective_scan(*given_, True)[2]
     v, s, a, b, c, h = given_
     torch.library.opcheck(
-        torch.ops.smrdsl.selective_scan_backward, (v, s, a, b, c, before, v.cos(), h), test_utils=tests
+        torch.ops.smrdsl_tiles.selective_scan_backward, (v, s, a, b, c, before, v.cos(), h), test_utils=tests
     )
 
 

@@ -126,7 +126,7 @@ def test_nothing_gives_nothing(shape: tuple[int, int, int, int]) -> None:
 
 @pytest.mark.parametrize("slow", [False, True])
 def test_16384_samples_stay_exact(slow: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where steps are so small that the whole past is remembered. Against the scan, which is quicker than a loop."""
+    """Also where steps are so small that the whole past is remembered; against the scan, since a loop takes long."""
     monkeypatch.setattr(selective, "recur", selective.scan)
     own = parts(1, 16384, 3, 4)
     check(own | {"gaps": None, "bias": own["bias"] - (9 if slow else 0)}, tolerance=1e-4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from smrdsl import native
@@ -57,6 +59,19 @@ def test_a_native_kernel_has_timings_of_its_own(monkeypatch: pytest.MonkeyPatch)
     choice = plan(text, length=4096).choices["s4d"]
     assert choice.strategy in ("conv", "scan")
     assert "native" not in choice.reason
+
+
+def test_a_larger_state_is_more_work_but_not_for_a_kept_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "available", lambda: True)
+
+    def predicted(state: int, mode: str) -> Mapping[str, float]:
+        text = f"model m {{ signal(channels=256) s4d(state={state}) }}"
+        return plan(text, length=1024, batch=4, mode=mode).choices["s4d"].predicted
+
+    usual, large = predicted(64, "infer"), predicted(256, "infer")
+    assert large["conv"] == usual["conv"]
+    assert large["recurrent"] == pytest.approx(4 * usual["recurrent"], rel=0.02)
+    assert predicted(256, "train")["conv"] > 1.5 * predicted(64, "train")["conv"]
 
 
 def test_execute_overrules_the_plan() -> None:

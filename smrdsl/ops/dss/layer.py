@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
-from smrdsl.kernels import core, normalised
+from smrdsl.kernels import normalised
 from smrdsl.kernels.core import Core, Gap
+from smrdsl.kernels.core_layer import CoreLayer
 from smrdsl.kernels.discretise import diagonal_zoh
 from smrdsl.kernels.initial import Draw, fill, fill_normal
 from smrdsl.kernels.memo import Kept, Memo
@@ -25,13 +26,12 @@ LEAST_DECAY = 1e-4
 """Of form=clip: -Re Lambda is no lower."""
 
 
-class Dss(nn.Module):
+class Dss(CoreLayer):
     """(B, L, H) -> (B, L, H). State: `x` (B, H, 2 N), the real parts before the imaginary ones."""
 
     def __init__(self, p: DssParams, inputs: Streams, output: StreamType) -> None:
-        super().__init__()
+        super().__init__(OPERATOR.strategies[0])
         self.p = p
-        self.strategy = OPERATOR.strategies[0]
         shapes = {name: q.shape for name, q in parameters(p, inputs, output).items()}
         self.log_dt = nn.Parameter(torch.empty(shapes["log_dt"]))
         if p.form == "exp":
@@ -41,7 +41,6 @@ class Dss(nn.Module):
             self.Lambda = nn.Parameter(torch.empty(shapes["Lambda"]))
         self.W = nn.Parameter(torch.empty(shapes["W"]))
         self.D = nn.Parameter(torch.empty(shapes["D"])) if p.skip else None
-        self.memo: Memo[Core] = Memo()
         self.normalised: Memo[Normalised] = Memo()
 
     def reset_parameters(self, draw: Draw) -> None:
@@ -63,18 +62,7 @@ class Dss(nn.Module):
             assert rate is None, "form=softmax has no step to scale"
             assert dt is None, "form=softmax has no step to scale"
             return normalised.forward(self.normalised([*self.parameters()], self._make_normalised), u, lengths)
-        return core.forward(self._core(), self.strategy, u, rate, dt, lengths)
-
-    def extend(
-        self, u: Tensor, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        return core.extend(self._core(), self.strategy, u, x, rate, dt)
-
-    def step(self, u: Tensor, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return core.step(self._core(), u, x, rate, dt)
-
-    def _core(self) -> Core:
-        return self.memo([*self.parameters()], self._make_core)
+        return super().forward(u, rate=rate, dt=dt, lengths=lengths)
 
     def _make_core(self, kept: Kept | None) -> Core:
         lam, c = self._lambda(), reading_of(self.W, copies=1)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
-from smrdsl.kernels import core
-from smrdsl.kernels.core import Core, Gap
+from smrdsl.kernels.core import Core
+from smrdsl.kernels.core_layer import CoreLayer
 from smrdsl.kernels.discretise import diagonal_bilinear, diagonal_zoh
 from smrdsl.kernels.initial import Draw, fill
-from smrdsl.kernels.memo import Kept, Memo
+from smrdsl.kernels.memo import Kept
 from smrdsl.kernels.parameters import fill_outputs, fill_steps, lambda_of, pair_of, reading_of, steps_of
 from smrdsl.kernels.powers import wide
 from smrdsl.ops.contract import Streams
@@ -20,13 +20,12 @@ from smrdsl.ops.s4.hippo import nplr
 from smrdsl.ops.s4d import OPERATOR, S4dParams, parameters
 
 
-class S4D(nn.Module):
+class S4D(CoreLayer):
     """(B, L, H) -> (B, L, H). State: `x` (B, H, N), the real parts before the imaginary ones."""
 
     def __init__(self, p: S4dParams, inputs: Streams, output: StreamType) -> None:
-        super().__init__()
+        super().__init__(OPERATOR.strategies[0])
         self.p = p
-        self.strategy = OPERATOR.strategies[0]
         shapes = {name: q.shape for name, q in parameters(p, inputs, output).items()}
         self.log_dt = nn.Parameter(torch.empty(shapes["log_dt"]))
         self.log_A_real = nn.Parameter(torch.empty(shapes["log_A_real"]))
@@ -34,7 +33,6 @@ class S4D(nn.Module):
         self.B = nn.Parameter(torch.empty(shapes["B"]))
         self.C = nn.Parameter(torch.empty(shapes["C"]))
         self.D = nn.Parameter(torch.empty(shapes["D"])) if p.skip else None
-        self.memo: Memo[Core] = Memo()
 
     def reset_parameters(self, draw: Draw) -> None:
         fill_steps(self.log_dt, self.p.dt.low, self.p.dt.high, draw("log_dt"))
@@ -45,22 +43,6 @@ class S4D(nn.Module):
         if self.p.init == "legs":
             fill(self.B, torch.view_as_real(torch.from_numpy(nplr("legs", self.p.state).clipped_b)))
         fill_outputs(self.C, self.D, draw)
-
-    def forward(
-        self, u: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None, lengths: Tensor | None = None
-    ) -> Tensor:
-        return core.forward(self._core(), self.strategy, u, rate, dt, lengths)
-
-    def extend(
-        self, u: Tensor, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        return core.extend(self._core(), self.strategy, u, x, rate, dt)
-
-    def step(self, u: Tensor, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return core.step(self._core(), u, x, rate, dt)
-
-    def _core(self) -> Core:
-        return self.memo([*self.parameters()], self._make_core)
 
     def _make_core(self, kept: Kept | None) -> Core:
         channels, c = self.log_dt.shape[0], reading_of(self.C)
