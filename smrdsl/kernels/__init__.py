@@ -23,6 +23,12 @@ Cores whose step, input and reading are new at every time:
     steps.py             from what the input says to the steps of the state and the weights of the sample
     selective.py         a bank of diagonal systems (s6)
     selective_tiles.py   that in tiles of time, with a backward pass of its own
+    native_selective.py  that one time after the other, by a native kernel
     heads.py             matrices for states, one decay per head (ssd)
     doubling.py          both for a length that is a symbol
+
+Short convolutions, of `conv1d` and `smr`:
+
+    depthwise.py     by torch
+    native_taps.py   with a gate in the same pass, by a native kernel where there is one
 """

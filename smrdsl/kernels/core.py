@@ -9,7 +9,8 @@ What a layer such as S4D hands over is a `Core`; how it runs is told by the name
 All of them give the same numbers. What a strategy cannot do, an exact one does instead. With gaps A-bar depends on
 time: `conv` gives way to the recurrence, and so does `scan` where A-bar is not diagonal. A length that is a symbol, in
 a graph exported for any length, allows no loop over time: there `conv` always runs. It also runs instead of `recurrent`
-where no native kernel can (`native_calls.py`) and a loop would be much worse: in a graph, and on any device but a CPU.
+where no native kernel can and a loop would be much worse (`native_calls.py`): in a graph, on any device but a CPU, and
+over a long stream in float64.
 
 A gap is the time before a sample in steps, 1 as trained; a rate is the gap of all samples. Under steps=decay the state
 decays for that long, but the sample weighs what it always weighs. A sample is held over the gap before it, and the
@@ -37,7 +38,7 @@ from smrdsl.kernels.fixed import Fixed
 from smrdsl.kernels.lengths import silence, valid
 from smrdsl.kernels.memo import Kept, remember
 from smrdsl.kernels.native_bank import native_bank
-from smrdsl.kernels.native_calls import fits, seen_through
+from smrdsl.kernels.native_calls import fits, loops
 from smrdsl.kernels.powers import Powers
 from smrdsl.kernels.recurrence import recur
 from smrdsl.kernels.scan import Discretise, scan, scan_varying
@@ -177,8 +178,7 @@ def _chosen(strategy: str, u: Tensor) -> str:
     """The strategy for a steady system, or what stands in for it."""
     if not known(u.shape[1]):
         return "conv"
-    long_loop = strategy == "recurrent" and u.shape[1] > 1 and (seen_through() or u.device.type != "cpu")
-    return "conv" if long_loop else strategy
+    return "conv" if strategy == "recurrent" and not (fits(u) or loops(u)) else strategy
 
 
 def _convolve(core: Bank, u: Tensor, rate: Gap | None) -> Tensor:
@@ -236,7 +236,7 @@ def _run_natively(
     core: Bank, u: Tensor, x: Tensor | None, rate: Gap | None, backwards: bool = False
 ) -> tuple[Tensor, Tensor] | None:
     """From the state x, or only the outputs from the zero state; None where no native kernel is worth it or there."""
-    if u.shape[1] == 1 or not fits(u):
+    if u.shape[1] == 1 or not fits(u, x):
         return None
     key = (rate, u.dtype, x is None)
     bank = remember(core.kept, "native", key, lambda: native_bank(core.system(rate, u.dtype), from_zero=x is None))

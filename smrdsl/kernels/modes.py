@@ -25,7 +25,7 @@ from torch import Tensor
 
 from smrdsl.kernels.any_length import BITS, known
 from smrdsl.kernels.convolution import period
-from smrdsl.kernels.native_calls import fits, seen_through
+from smrdsl.kernels.native_calls import fits, loops
 from smrdsl.kernels.native_modes import modes_forward
 from smrdsl.kernels.powers import Powers
 from smrdsl.kernels.transition import Diagonal, swap
@@ -102,9 +102,9 @@ def run(strategy: str, modes: Modes, v: Tensor, x: Tensor) -> Tensor:
     """By the name of a strategy, or by another where it cannot: all are exact."""
     if not known(v.shape[1]):
         return double(modes, v, x)
-    if strategy == "recurrent" and v.shape[1] > 1 and fits(v):
+    if strategy == "recurrent" and v.shape[1] > 1 and fits(v, x):
         return recur_natively(modes, v, x)
-    if strategy == "recurrent" and v.device.type == "cpu" and not seen_through():
+    if strategy == "recurrent" and loops(v):
         return recur(modes, v, x)
     if strategy == "conv" and isinstance(modes, Steady):
         return conv(modes, v, x)

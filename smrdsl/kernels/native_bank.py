@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from smrdsl.kernels.native_calls import SECOND, compact, kernel
+from smrdsl.kernels.native_calls import SECOND, compact, expect, kernel
 from smrdsl.kernels.system import System
 from smrdsl.kernels.transition import Diagonal, LowRank, RealDiagonal
 
@@ -108,6 +108,12 @@ def like_forward(
     u: Tensor, x: Any, a: Tensor, b: Any, c: Any, d: Any, left: Any, right: Any, kind: int, backwards: bool, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     (batch, length, channels), states = u.shape, a.shape[1]
+    for numbers in (a, b, c):
+        expect(numbers, channels, states)
+    for side in (left, right):
+        expect(side, channels, kind, states)
+    expect(x, batch, channels, states)
+    expect(d, channels)
     kept = (batch, (length + TILE - 1) // TILE, states, (channels + LANES - 1) // LANES * LANES) if keep else (0,)
     return u.new_empty(u.shape), u.new_empty(batch, channels, states), u.new_empty(kept)
 

@@ -20,14 +20,27 @@ from smrdsl.native import Library
 
 LIBRARY = native.library()
 THERE = LIBRARY is not None
+LONGEST_LOOP = 64
 SECOND = "native kernels have no second derivatives: choose another strategy, `layer.strategy = 'scan'`"
 
 
-def fits(u: Tensor) -> bool:
-    """Whether native kernels may run on a stream u (B, L, ...)."""
+def fits(u: Tensor, x: Tensor | None = None) -> bool:
+    """Whether native kernels may run on a stream u (B, L, ...) after a state x."""
     known_shape = known(u.shape[0]) and known(u.shape[1])
     ordinary = u.dtype is torch.float32 and u.device.type == "cpu" and known_shape
-    return THERE and ordinary and not seen_through()
+    return THERE and ordinary and (x is None or x.dtype is u.dtype) and not seen_through()
+
+
+def loops(u: Tensor) -> bool:
+    """Whether `recurrent` may be a loop of torch on a stream u (B, L, ...), where no native kernel runs.
+
+    Not in a graph, nor on any device but a CPU, nor for a long stream in another precision than that for which a plan
+    counts on native kernels: the loop would be much worse than any other strategy.
+    """
+    if u.shape[1] == 1:
+        return True
+    counted_on = THERE and u.dtype is not torch.float32 and u.shape[1] > LONGEST_LOOP
+    return u.device.type == "cpu" and not seen_through() and not counted_on
 
 
 def seen_through() -> bool:
@@ -40,18 +53,29 @@ def seen_through() -> bool:
 def kernel(name: str, sizes: int, arrays: int, library: Library | None = LIBRARY) -> Callable[..., None]:
     """A kernel by its name: a function of so many whole numbers, after that of threads, and of so many tensors or None.
 
-    Tensors have to be compact. Raises MemoryError.
+    Tensors are float32, and compact unless the kernel is told otherwise. Raises MemoryError.
     """
     if library is None:
         return _missing
     function = library.kernel(name, [c_int64] * (sizes + 1) + [c_void_p] * arrays)
 
     def call(*arguments: int | Tensor | None) -> None:
-        plain = (x.data_ptr() if isinstance(x, Tensor) else x for x in arguments)
+        plain = (address(x) if isinstance(x, Tensor) else x for x in arguments)
         if function(torch.get_num_threads(), *plain):
             raise MemoryError(f"no memory is left for {name}")
 
     return call
+
+
+def address(x: Tensor) -> int:
+    assert x.dtype is torch.float32, "kernels read float32"
+    return x.data_ptr()
+
+
+def expect(x: Tensor | None, *shape: int) -> None:
+    """A kernel trusts the shapes that it is told. Raises ValueError."""
+    if x is not None and x.shape != shape:
+        raise ValueError(f"a tensor of shape {tuple(x.shape)} stands where {shape} belongs")
 
 
 def compact(x: Tensor | None) -> Tensor | None:

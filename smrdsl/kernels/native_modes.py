@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smrdsl.kernels.native_calls import SECOND, compact, kernel
+from smrdsl.kernels.native_calls import SECOND, compact, expect, kernel
 
 FORWARD = kernel("modes_forward", 5, 5)
 BACKWARD = kernel("modes_backward", 5, 9)
@@ -16,7 +16,7 @@ BACKWARD = kernel("modes_backward", 5, 9)
 @torch.library.custom_op("smrdsl::modes_forward", mutates_args=(), device_types="cpu")
 def modes_forward(v: Tensor, x: Tensor, re: Tensor, im: Tensor) -> Tensor:
     """The states (B, L, 2P) that v leaves after the state x (B, 2P); a = re + i im, (P) or (B, L, P) each."""
-    states = torch.empty_like(v, memory_format=torch.contiguous_format)
+    states = like_forward(v, x, re, im)
     re, im, sizes = laid_out(v, re, im)
     FORWARD(*sizes, compact(v), compact(x), re, im, states)
     return states
@@ -24,6 +24,10 @@ def modes_forward(v: Tensor, x: Tensor, re: Tensor, im: Tensor) -> Tensor:
 
 @modes_forward.register_fake
 def like_forward(v: Tensor, x: Tensor, re: Tensor, im: Tensor) -> Tensor:
+    batch, length, states = v.shape
+    for part in (re, im):
+        expect(part, *((batch, length) if re.dim() == 3 else ()), states // 2)
+    expect(x, batch, states)
     return v.new_empty(v.shape)
 
 

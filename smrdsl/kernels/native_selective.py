@@ -18,7 +18,7 @@ from torch import Tensor, library
 from smrdsl.kernels import selective
 from smrdsl.kernels.core import Gap, in_full
 from smrdsl.kernels.native_bank import LANES, TILE
-from smrdsl.kernels.native_calls import compact, fits, kernel
+from smrdsl.kernels.native_calls import compact, expect, fits, kernel
 from smrdsl.kernels.native_second import derivable
 from smrdsl.kernels.steps import sampled
 
@@ -27,17 +27,16 @@ Given = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor, Tensor, Ten
 """x and delta (B, L, D), bias (D), gaps (B, L) or None, A (D, N), b and c (B, L, N), d (D) or None, h (B, D, N)."""
 
 
-def can_run(x: Tensor, rate: Gap | None, dt: Tensor | None) -> bool:
-    """Whether the kernel may run on a stream x (B, L, D); it has no gradients for gaps."""
-    learned = any(isinstance(gap, Tensor) and gap.requires_grad for gap in (rate, dt))
-    return fits(x) and not learned and not torch._C._are_functorch_transforms_active()
+def can_run(x: Tensor, h: Tensor, rate: Gap | None, dt: Tensor | None) -> bool:
+    """Whether the kernel may run on a stream x (B, L, D) after the state h; it has no gradients for gaps."""
+    return fits(x, h) and not any(isinstance(gap, Tensor) and gap.requires_grad for gap in (rate, dt))
 
 
 def gaps_of(x: Tensor, rate: Gap | None, dt: Tensor | None) -> Tensor | None:
     """Both as one (B, L), or None for gaps of 1."""
     if dt is None:
         return None if rate is None else x.new_ones(x.shape[:2]) * rate
-    return dt.to(x.dtype) * (1.0 if rate is None else rate)
+    return (dt.to(x.dtype) * (1.0 if rate is None else rate)).expand(x.shape[:2])
 
 
 def run(given: Given, decay: bool) -> tuple[Tensor, Tensor]:
@@ -86,8 +85,16 @@ def forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 @library.register_fake(NAME)
 def like_forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
-    x, *_, h, _, keep = arguments
-    (batch, length, width), states = x.shape, h.shape[2]
+    x, delta, bias, gaps, a, b, c, d, h, _, keep = arguments
+    (batch, length, width), states = x.shape, a.shape[1]
+    expect(delta, batch, length, width)
+    expect(gaps, batch, length)
+    expect(a, width, states)
+    expect(h, batch, width, states)
+    for numbers in (bias, d):
+        expect(numbers, width)
+    for rows in (b, c):
+        expect(rows, batch, length, states)
     kept = (batch, (length + TILE - 1) // TILE, states, (width + LANES - 1) // LANES * LANES) if keep else (0,)
     return x.new_empty(x.shape), x.new_empty(h.shape), x.new_empty(kept)
 

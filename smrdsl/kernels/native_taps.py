@@ -20,7 +20,7 @@ from torch import Tensor, library
 from smrdsl.kernels.any_length import known
 from smrdsl.kernels.core import in_full
 from smrdsl.kernels.depthwise import FEW_TAPS, depthwise
-from smrdsl.kernels.native_calls import compact, fits, kernel
+from smrdsl.kernels.native_calls import compact, expect, fits, kernel
 from smrdsl.kernels.native_second import derivable
 
 GATES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -46,8 +46,7 @@ def convolve(x: Tensor, before: Tensor | None, taps: Tensor, bias: Tensor | None
 
 
 def _can_run(x: Tensor, *others: Tensor | None) -> bool:
-    same = all(p is None or p.dtype == x.dtype for p in others)
-    return same and fits(x) and not torch._C._are_functorch_transforms_active()
+    return fits(x) and all(p is None or p.dtype is x.dtype for p in others)
 
 
 def composed(x: Tensor, before: Tensor | None, taps: Tensor, bias: Tensor | None, *, number: int) -> Tensor:
@@ -75,13 +74,17 @@ library.define(BACK, f"({GIVEN}, Tensor dy) -> (Tensor, Tensor, Tensor, Tensor)"
 
 @library.impl(NAME, "cpu")
 def forward(x: Tensor, before: Tensor | None, taps: Tensor, bias: Tensor | None, gate: int) -> Tensor:
-    y = x.new_empty(x.shape)
+    y = like_forward(x, before, taps, bias, gate)
     FORWARD(gate, *x.shape, taps.shape[1], *map(compact, (x, before, taps, bias)), y)
     return y
 
 
 @library.register_fake(NAME)
-def _(x: Tensor, before: Tensor | None, taps: Tensor, bias: Tensor | None, gate: int) -> Tensor:
+def like_forward(x: Tensor, before: Tensor | None, taps: Tensor, bias: Tensor | None, gate: int) -> Tensor:
+    batch, _, width = x.shape
+    expect(before, batch, taps.shape[1] - 1, width)
+    expect(taps, width, min(taps.shape[1], FEW_TAPS))
+    expect(bias, width)
     return x.new_empty(x.shape)
 
 

@@ -3,8 +3,8 @@
 //     p_t = bias + sum_{k < taps} w_k x_{t - taps + 1 + k}        y_t = p_t, or x_t gate(p_t)
 //
 // Streams are (batch, length, channels), the inputs before them (batch, taps - 1, channels), w is (channels, taps) and
-// bias (channels). Blocks and the order of sums are those of `bank.h`, but tiles are short spans, so that streams are read
-// nearly as they lie. There are no checkpoints: a window of inputs is all that there is to remember.
+// bias (channels). Blocks and the order of sums are those of `bank.h`, but tiles are short spans, so that streams are
+// read nearly as they lie. There are no checkpoints: a window of inputs is all that there is to remember.
 #include "bank.h"
 #include "functions.h"
 

@@ -67,7 +67,8 @@ def _choose(g: Graph, key: str, conditions: Conditions, timed: bool) -> Choice:
     if node.strategy != "auto":
         return Choice(node.strategy, "the spec asks for it with `execute`")
     candidates = [s for s in node.op.ways(node.params) if not (timed and s == "conv")]
-    natively = native_runs(conditions.device, conditions.dtype, timed)
+    # A core without a convolution has a system that changes anyway: its kernel takes gaps too.
+    natively = native_runs(conditions.device, conditions.dtype, timed and "conv" in node.op.strategies)
     timings = timings_of(node.op)
     predicted = {s: _predict(g, key, s, curve(timings, s, natively), conditions) for s in candidates if s in timings}
     note = "; conv needs one step for all samples, and this model is timed" if timed else ""

@@ -29,7 +29,11 @@ Array = Any
 
 
 def inputs(count: int, size: float = 1.0) -> Array:
-    return (c_float * count)(*(random.uniform(-size, size) for _ in range(count)))
+    return between(count, -size, size)
+
+
+def between(count: int, low: float, high: float) -> Array:
+    return (c_float * count)(*(random.uniform(low, high) for _ in range(count)))
 
 
 def outputs(count: int) -> Array:
@@ -88,6 +92,36 @@ def modes(library: ctypes.CDLL, level: str) -> None:
     call(backward, sizes, [inputs(stream), start, re, im, inputs(stream)], made)
 
 
+def selective(library: ctypes.CDLL, level: str) -> None:
+    """Forward and backward of a selective scan, sometimes of so many channels that there are several shares."""
+    batch, length, channels = random.choice([shape(), (2, random.randint(0, 70), random.randint(51, 140))])
+    states = random.randint(1, 9)
+    part, stream, row = channels * states, batch * length * channels, batch * length * states
+    state = batch * part
+    sizes = [random.randint(1, 4), random.choice([0, 1]), batch, length, channels, states]
+    kept = batch * -(-length // 64) * -(-channels // 16) * 16 * states
+    a, gaps, d = between(part, -9, 0), maybe(between(batch * length, 0, 3)), maybe(inputs(channels))
+    given = [inputs(stream), inputs(stream, 30.0), inputs(channels), gaps, a, inputs(row), inputs(row), d]
+    forward, backward = (getattr(library, f"selective_{way}_{level}") for way in ("forward", "backward"))
+    checkpoints = maybe(inputs(kept))
+    call(forward, sizes, [*given, maybe(inputs(state))], [outputs(stream), outputs(state), checkpoints])
+    made = [outputs(n) for n in (stream, stream, channels, part, row, row)]
+    dd = outputs(channels) if d else None
+    call(backward, sizes, [*given, inputs(kept), inputs(stream), inputs(state)], [*made, dd, outputs(state)])
+
+
+def taps(library: ctypes.CDLL, level: str) -> None:
+    """Forward and backward of a short convolution and its gate."""
+    (batch, length, channels), count = shape(), random.randint(1, 8)
+    stream, past = batch * length * channels, batch * (count - 1) * channels
+    sizes = [random.randint(1, 4), random.randint(0, 6), batch, length, channels, count]
+    given = [inputs(stream, 9.0), maybe(inputs(past)), inputs(channels * count), maybe(inputs(channels))]
+    forward, backward = (getattr(library, f"taps_{way}_{level}") for way in ("forward", "backward"))
+    call(forward, sizes, given, [outputs(stream)])
+    dbefore, dbias = outputs(past) if given[1] else None, outputs(channels) if given[3] else None
+    call(backward, sizes, [*given, inputs(stream)], [outputs(stream), dbefore, outputs(channels * count), dbias])
+
+
 def drive(seconds: float) -> None:
     library = ctypes.CDLL(str(Path(os.environ[FOLDER]) / build.LIBRARY))
     levels = build.levels()[: library.smrdsl_level() + 1]
@@ -97,6 +131,8 @@ def drive(seconds: float) -> None:
         for level in levels:
             bank(library, level)
             modes(library, level)
+            selective(library, level)
+            taps(library, level)
         rounds += 1
     print(f"{rounds} rounds at {', '.join(levels)}: nothing was found")
 

@@ -214,5 +214,13 @@ def test_torch_finds_nothing_wrong_with_the_operator(kind: str) -> None:
     assert set(found.values()) == {"SUCCESS"}
 
 
+@pytest.mark.parametrize("x", [normal(3, 5, 4), normal(2, 6, 4), normal(2, 5, 2)])
+def test_a_state_of_another_shape_is_refused(x: Tensor) -> None:
+    with pytest.raises(ValueError, match="belongs"):
+        a_bank("diagonal", 5, 4).run(normal(2, 7, 5), x)
+    with pytest.raises(ValueError, match="belongs"):
+        a_bank("low rank", 5, 4).run(normal(2, 7, 6), None)
+
+
 def test_other_transitions_are_left_to_torch() -> None:
     assert native_bank(system("dense", 3, 4, dtype=torch.float32), True) is None

@@ -19,6 +19,11 @@ from tests.native.kernels import needs_library
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(autouse=True)
+def _nothing_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(native.VARIABLE, raising=False)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The room without its library."""

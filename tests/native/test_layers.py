@@ -134,6 +134,16 @@ def test_other_precisions(name: str, given: dict[str, Any], dtype: torch.dtype) 
     close(y.float(), layer(u), 1e-2)
 
 
+def test_a_state_in_another_precision_is_left_to_torch() -> None:
+    layer, u = a_layer("s4d", {"state": 6}), signal(2, 40, WIDTH)
+    x = torch.zeros(2, WIDTH, 6, dtype=torch.float64)
+    with Seen() as seen:
+        y, after = layer.extend(u, x)  # type: ignore[operator]
+    assert not seen.ran
+    assert after.dtype == torch.float64
+    close(y, layer(u), 1e-4)
+
+
 def test_without_a_library_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, given in LAYERS:
         layer, u = a_layer(name, given), signal(2, 20, WIDTH)

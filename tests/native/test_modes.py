@@ -83,6 +83,13 @@ def test_what_is_not_a_number_stays_in_its_mode_and_sequence() -> None:
     assert dirty[1, 9:, 3].isnan().all()
 
 
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    v, a = torch.zeros(2, 5, 6), torch.zeros(3)
+    for x, re in ((torch.zeros(1, 6), a), (torch.zeros(2, 4), a), (torch.zeros(2, 6), torch.zeros(4))):
+        with pytest.raises(ValueError, match="belongs"):
+            modes_forward(v, x, re, re)
+
+
 def test_sums_do_not_depend_on_the_threads() -> None:
     before, found = torch.get_num_threads(), []
     inputs = [normal(2, 70, 200).float(), normal(2, 200).float(), *(0.5 * normal(2, 100).float().tanh())]

@@ -199,3 +199,10 @@ def test_the_operators_keep_torchs_promises() -> None:
     given_ = [p.requires_grad_(k != "gaps") for k, p in own.items()]
     tests = ("test_schema", "test_faketensor", "test_autograd_registration")
     torch.library.opcheck(torch.ops.smrdsl.selective_native, (*given_, True, True), test_utils=tests)
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_a_kernel_is_never_told_a_wrong_shape(name: str) -> None:
+    own = parts(2, 9, 5, 3)
+    with pytest.raises(ValueError, match="belongs"):
+        run(tuple((own | {name: own[name][..., :1]})[k] for k in NAMES), False)

@@ -12,6 +12,7 @@ from smrdsl.core.types import StreamType
 from smrdsl.kernels import native_calls, native_selective
 from smrdsl.lowering.layers import draw_for
 from smrdsl.ops.registry import operators
+from smrdsl.ops.s6 import layer as s6
 from tests.native.kernels import close, needs_library
 
 pytestmark = needs_library
@@ -76,6 +77,16 @@ def test_chunks_and_steps_are_the_whole() -> None:
     for t in range(40):
         y, g = layer.step(x[:, t], g, dt=dt[:, t])  # type: ignore[operator]
         close(y, whole[:, t], 1e-4)
+
+
+def test_a_step_of_many_states_is_native(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x, h, gaps = a_layer(state=5), signal(3, 19), signal(3, 19, 5), signal(3).abs()
+    wanted, seen = layer.step(x, h, dt=gaps), Counted(monkeypatch)  # type: ignore[operator]
+    assert seen.runs == 0
+    monkeypatch.setattr(s6, "MANY", h.numel())
+    for p, q in zip(layer.step(x, h, dt=gaps), wanted, strict=True):  # type: ignore[operator]
+        close(p, q)
+    assert seen.runs == 1
 
 
 @pytest.mark.parametrize("case", ["float64", "learned gaps", "no library", "torch.func"])

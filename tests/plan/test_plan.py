@@ -87,6 +87,13 @@ def test_a_timed_model_is_never_a_convolution() -> None:
     assert "timed" in choice.reason
 
 
+def test_the_native_kernel_of_a_selective_core_takes_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "available", lambda: True)
+    for core, runs in (("s6", True), ("s4d", False)):
+        choice = plan(f"model m {{ signal(channels=64, timed=true) {core} }}", length=4096).choices[core]
+        assert ("recurrent is a native kernel" in choice.reason) == runs
+
+
 def test_a_plan_is_plain_data() -> None:
     data = plan("model m { signal(channels=4) s4d(state=2) }").as_dict()
     assert data["conditions"]["length"] == 1024

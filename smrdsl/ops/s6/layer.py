@@ -15,6 +15,9 @@ from smrdsl.kernels.steps import fill_bias, sampled
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.s6 import OPERATOR, S6Params, parameters
 
+MANY = 1 << 17
+"""Numbers in the states of all sequences from which on a native kernel is quicker for a single step too."""
+
 
 class S6(nn.Module):
     """(B, L, ED) -> (B, L, ED). State: `h` (B, ED, N)."""
@@ -51,7 +54,11 @@ class S6(nn.Module):
         return self._run(selective.recur if loop else selective.scan, x, h, rate, dt)
 
     def step(self, x: Tensor, h: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self._run(selective.advance, x, h, rate, dt)
+        if not known(x.shape[0]) or h.numel() < MANY:
+            return self._run(selective.advance, x, h, rate, dt)
+        gaps = None if dt is None else dt.unsqueeze(1)
+        y, after = self._run(selective.recur, x.unsqueeze(1), h, rate, gaps)
+        return y.squeeze(1), after
 
     def _run(
         self, run: selective.Run, x: Tensor, h: Tensor, rate: Gap | None, dt: Tensor | None
@@ -64,7 +71,7 @@ class S6(nn.Module):
             u, skip = in_precision(x), None if self.D is None else in_precision(self.D)
             b, c, h = in_precision(b), in_precision(c), in_precision(h)
             decay = self.p.steps == "decay"
-            if run is selective.recur and native_selective.can_run(u, rate, dt):
+            if run is selective.recur and native_selective.can_run(u, h, rate, dt):
                 own = in_precision(d), in_precision(self.b_dt), native_selective.gaps_of(u, rate, dt)
                 y, after = native_selective.run((u, *own, self._a(), b, c, skip, h), decay)
             else:
