@@ -95,7 +95,10 @@ def looks_ahead(p: CoreParams) -> bool:
 
 
 def parameters(p: CoreParams, width: int) -> dict[str, Parameter]:
-    """Those of a diagonal core. The papers give A, B and the step a learning rate of their own and no weight decay."""
+    """Those of a diagonal core. The papers give A, B and the step a learning rate of their own and no weight decay.
+
+    D, a vector of scales, does not decay either, as Mamba has it; S4's own optimiser lets it.
+    """
     pairs = (p.copies, p.state // 2)
     both = (2,) if p.bidirectional else ()
     own = {
@@ -105,7 +108,7 @@ def parameters(p: CoreParams, width: int) -> dict[str, Parameter]:
         "B": Parameter((*pairs, 2), decay=False, group="ssm"),
         "C": Parameter((*both, width, p.state // 2, 2)),
     }
-    return own | {"D": Parameter((width,))} if p.skip else own
+    return own | {"D": Parameter((width,), decay=False)} if p.skip else own
 
 
 def state(p: CoreParams, inputs: Streams, output: StreamType) -> dict[str, State]:

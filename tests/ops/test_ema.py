@@ -219,7 +219,8 @@ def test_what_decays_while_training() -> None:
     for p in (EmaParams(), EmaParams(complex=True, bidirectional=True)):
         stream = StreamType.real(8)
         declared = OPERATOR.parameters(p, (stream,), stream)
-        assert {name for name, q in declared.items() if not q.decay} == {"delta", "alpha", "theta"} & set(declared)
+        still = {name for name, q in declared.items() if not q.decay}
+        assert still == {"delta", "alpha", "theta", "omega"} & set(declared)
         assert {q.group for q in declared.values()} == {"regular"}
 
 

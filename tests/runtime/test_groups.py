@@ -11,8 +11,8 @@ import smrdsl
 from smrdsl.graph.show import show_params
 from smrdsl.ops.registry import operators
 
-DYNAMICS = re.compile(r"log_dt|log_step|A_.*|Lambda.*|P|dt_bias|b_dt|delta|alpha|nu_log|theta_log|gamma_log")
-"""Names of what makes A and the step; the papers let none of it decay."""
+DYNAMICS = re.compile(r"log_dt|log_step|A_.*|Lambda.*|P|dt_bias|b_dt|delta|alpha|nu_log|theta_log|gamma_log|D|omega")
+"""Names of what makes A and the step, and of the skip: none of it decays."""
 CORES = [pytest.param(op, p, i[0].width, id=f"{op.name}-{n}") for op in operators().values() if "ssm" in op.families
          for n, (p, i) in enumerate(op.samples) if len(i) == 1]  # fmt: skip
 

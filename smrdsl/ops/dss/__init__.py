@@ -99,7 +99,7 @@ def parameters(p: DssParams, inputs: Streams, output: StreamType) -> dict[str, P
         shapes |= {"Lambda": (p.state, 2)}
     shapes |= {"W": (*both, width, p.state, 2)}
     own = {name: Parameter(shape, decay=False, group="ssm") for name, shape in shapes.items()}
-    return own | {"D": Parameter((width,))} if p.skip else own
+    return own | {"D": Parameter((width,), decay=False)} if p.skip else own
 
 
 def state(p: DssParams, inputs: Streams, output: StreamType) -> dict[str, State]:

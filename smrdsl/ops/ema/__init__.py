@@ -25,8 +25,8 @@ names are kept, in which p = sigmoid(delta).
     omega     normal                      normal, std 0.25, cut at +-1
 
 The published optimisers decay all of these; here delta, alpha and theta, which say how long the average remembers,
-are left out: decay would draw them to one memory. Mega's truncation of the kernel, which only its parallel form
-knows, is left out too.
+are left out, since decay would draw them to one memory, and omega as every skip. Mega's truncation of the kernel,
+which only its parallel form knows, is left out too.
 
 Source: Ma et al. 2023, "Mega: Moving Average Equipped Gated Attention", section 3.1, and facebookresearch/mega; Ma et
 al. 2024, "Megalodon", section 3.1, and XuezheMax/megalodon.
@@ -75,7 +75,7 @@ def parameters(p: EmaParams, inputs: Streams, output: StreamType) -> dict[str, P
         own |= {"theta": Parameter((rows,), decay=False), "gamma": Parameter((rows, p.state, 2))}
     else:
         own |= {"beta": Parameter((rows, p.state)), "gamma": Parameter((rows, p.state))}
-    return own | {"omega": Parameter((inputs[0].width,))} if p.skip else own
+    return own | {"omega": Parameter((inputs[0].width,), decay=False)} if p.skip else own
 
 
 def numbers(p: EmaParams) -> int:

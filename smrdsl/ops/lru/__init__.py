@@ -58,7 +58,7 @@ def parameters(p: LruParams, inputs: Streams, output: StreamType) -> dict[str, P
         "B": Parameter((p.state, width, 2), decay=False, group="ssm"),
         "C": Parameter((width, p.state, 2)),
     }
-    return own | {"D": Parameter((width,))} if p.skip else own
+    return own | {"D": Parameter((width,), decay=False)} if p.skip else own
 
 
 def state(p: LruParams, inputs: Streams, output: StreamType) -> dict[str, State]:

@@ -21,7 +21,7 @@ ways, both directions count the present sample, and C reads the states of both: 
 step backwards into a sample has the gap after it, and 1 into the last one.
 
 The official `standard` set-up learns Lambda, log_step and B at a rate of their own (group "ssm") without weight decay,
-C and D at the regular one with it.
+C and D at the regular one with it; here D, a vector of scales, does not decay.
 
 Source: Smith et al. 2023, "Simplified State Space Layers for Sequence Modeling"; lindermanlab/S5, whose "pendulum"
 branch has the gaps.
@@ -102,7 +102,7 @@ def parameters(p: S5Params, inputs: Streams, output: StreamType) -> dict[str, Pa
         "B": Parameter((stored, width, 2), decay=False, group="ssm"),
         "C": Parameter((width, 2 * stored if p.bidirectional else stored, 2)),
     }
-    return own | {"D": Parameter((width,))} if p.skip else own
+    return own | {"D": Parameter((width,), decay=False)} if p.skip else own
 
 
 def state(p: S5Params, inputs: Streams, output: StreamType) -> dict[str, State]:
