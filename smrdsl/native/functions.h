@@ -21,29 +21,37 @@ inline lanes at_most(lanes x, float high) { return x > high ? all(high) : x; }
 
 inline lanes size_of(lanes x) { return (lanes)((marks)x & 0x7fffffff); }
 
-// 2^(s a), for a product up to 1e13. Where it is near 0 this is as exact as 1 + s a log(2) can be.
-inline lanes power(lanes s, lanes a) {
-    const float shift = 12582912.0f;  // 1.5 * 2^23: a number that is added to it loses its fraction
-#if defined(__AVX512F__)
-    lanes whole = (s * a + shift) - shift, r = s * a - whole;
-#else
-    lanes x = at_most(at_least(s * a, -127.0f), 128.0f), moved = x + (shift + 127.0f);
-    lanes r = x - (moved - (shift + 127.0f));
-#endif
+// 2^r for r from -1/2 to 1/2. Near 0 it is as exact as 1 + r log(2) can be.
+inline lanes root(lanes r) {
     lanes p = r * 1.32647239e-3f + 9.67151287e-3f;
     p = p * r + 5.55073375e-2f;
     p = p * r + 0.240222421f;
     p = p * r + 0.693146978f;
-    p = p * r + 1.0f;
+    return p * r + 1.0f;
+}
+
+// A sum with it has no fraction, and the whole number that remains plus 127, the exponent of a float, in its last bits.
+const float SHIFT = 12582912.0f + 127.0f;
+
+inline lanes exponent(lanes shifted) { return (lanes)((marks)shifted << 23); }
+
+// 2^(s a), for a product up to 1e13.
+inline lanes power(lanes s, lanes a) {
 #if defined(__AVX512F__)
-    return (lanes)_mm512_maskz_scalef_ps((__mmask16)-1, (__m512)p, (__m512)whole);
+    lanes whole = (s * a + SHIFT) - SHIFT;
+    return (lanes)_mm512_maskz_scalef_ps((__mmask16)-1, (__m512)root(s * a - whole), (__m512)whole);
 #else
-    return p * (lanes)((marks)moved << 23);  // whose last bits are the exponent
+    lanes x = at_most(at_least(s * a, -127.0f), 128.0f), shifted = x + SHIFT;
+    return root(x - (shifted - SHIFT)) * exponent(shifted);
 #endif
 }
 
-// e^-|x|
-inline lanes fading(lanes x) { return power(at_most(size_of(x), 1000.0f), all(-LOG2_E)); }
+// e^-|x|: the whole part is taken off in two steps, since a single product would be wrong by its rounding.
+inline lanes fading(lanes x) {
+    const float high = 0.693359375f, low = -2.12194440e-4f;  // of log(2); the first has few digits
+    lanes y = at_most(size_of(x), 88.0f), shifted = SHIFT - y * LOG2_E, whole = SHIFT - shifted;
+    return root(((whole * high - y) + whole * low) * LOG2_E) * exponent(shifted);
+}
 
 // 1 / x for x from 1 to 2.
 inline lanes inverse(lanes x) {

@@ -11,6 +11,7 @@ from smrdsl.kernels import native_selective, selective
 from smrdsl.kernels.any_length import known
 from smrdsl.kernels.core import Gap, in_full, in_precision
 from smrdsl.kernels.initial import Draw, fill, fill_linear, fill_uniform
+from smrdsl.kernels.native_calls import fits, loops
 from smrdsl.kernels.steps import fill_bias, sampled
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.s6 import OPERATOR, S6Params, parameters
@@ -50,7 +51,8 @@ class S6(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         if 0 in x.shape[:2]:
             return x.clone(), h.clone()
-        loop = self.strategy == "recurrent" and known(x.shape[1])
+        u = in_precision(x)
+        loop = self.strategy == "recurrent" and known(x.shape[1]) and (fits(u) or loops(u))
         return self._run(selective.recur if loop else selective.scan, x, h, rate, dt)
 
     def step(self, x: Tensor, h: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> tuple[Tensor, Tensor]:
