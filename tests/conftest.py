@@ -13,6 +13,8 @@ import pytest
 
 from smrdsl.plan.calibration import FOLDER
 
+# Workers share the cores already: more threads for small tensors only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Plans must not depend on what the machine of who runs the tests was measured to take.
 os.environ[FOLDER] = os.devnull
 
