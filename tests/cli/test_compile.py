@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 import smrdsl
 from smrdsl.cli.main import run
 from smrdsl.runtime import package
+from tests.cli.test_main import heed_ctrl_c
 
 SPEC = """
 model small(width = 4, depth = 2) {
@@ -374,7 +375,8 @@ def test_ctrl_c_in_the_middle():
         "sys.exit(run(['compile', 'spec.smr', '-o', 'out']))"
     )
     pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe) as process:
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, preexec_fn=heed_ctrl_c) as process:
         assert process.stdout.readline() == b"drawing\n"
         assert len(files()) == 3
         process.send_signal(signal.SIGINT)

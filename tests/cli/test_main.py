@@ -165,11 +165,18 @@ def test_readers_that_stop_early():
 def test_ctrl_c_while_it_waits_for_a_spec():
     command = [sys.executable, "-m", "smrdsl", "check", "-"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, preexec_fn=heed_ctrl_c
+    ) as process:
         wait_until_it_reads(process.pid)
         process.send_signal(signal.SIGINT)
         assert process.stderr.read().strip() == b"stopped"
         assert process.wait(10) == 130
+
+
+def heed_ctrl_c() -> None:
+    """Who runs the tests in the background ignores Ctrl-C, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until_it_reads(pid: int) -> None:
