@@ -35,7 +35,7 @@ from smrdsl.kernels import any_length, system
 from smrdsl.kernels.any_length import known
 from smrdsl.kernels.convolution import convolve, convolve_around, convolve_both
 from smrdsl.kernels.fixed import Fixed
-from smrdsl.kernels.lengths import silence, valid
+from smrdsl.kernels.lengths import put_out
 from smrdsl.kernels.memo import Kept, remember
 from smrdsl.kernels.native_bank import native_bank
 from smrdsl.kernels.native_calls import fits, loops
@@ -126,8 +126,7 @@ def forward(
     with in_full(u):
         v = in_precision(u)
         if lengths is not None:
-            v = silence(v, lengths)
-            dt = None if dt is None else torch.where(valid(lengths, u.shape[1]), dt, 1.0)
+            v, dt = put_out(v, dt, lengths)
         if dt is None and _chosen(strategy, v) == "conv":
             return _convolve(core, v, rate).to(u.dtype)
         y = _from_zero(core, strategy, v, rate, dt)

@@ -20,6 +20,11 @@ def silence(x: Tensor, lengths: Tensor) -> Tensor:
     return torch.where(over(valid(lengths, x.shape[lengths.dim()]), x), x, torch.zeros((), dtype=x.dtype))
 
 
+def put_out(x: Tensor, dt: Tensor | None, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+    """A padded stream with zeros, and its gaps with 1, behind the end of each sequence."""
+    return silence(x, lengths), None if dt is None else torch.where(valid(lengths, dt.shape[-1]), dt, 1.0)
+
+
 def reverse(x: Tensor, lengths: Tensor) -> Tensor:
     """x (B, L, ...) with each sequence turned round by itself; the padding stays where it is."""
     t = torch.arange(x.shape[1], device=x.device)

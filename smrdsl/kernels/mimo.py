@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from smrdsl.kernels.core import Gap, in_full, in_precision
-from smrdsl.kernels.lengths import silence, valid
+from smrdsl.kernels.lengths import put_out
 from smrdsl.kernels.memo import Kept, remember
 from smrdsl.kernels.modes import Modes, Steady, Varying, run
 from smrdsl.kernels.powers import Powers
@@ -80,8 +80,7 @@ def forward(
     with in_full(u):
         v = in_precision(u)
         if lengths is not None:
-            v = silence(v, lengths)
-            dt = None if dt is None else torch.where(valid(lengths, dt.shape[1]), dt, 1.0)
+            v, dt = put_out(v, dt, lengths)
         start = v.new_zeros(v.shape[0], system.b.shape[1])
         return system.read(_states(system, strategy, v, start, rate, dt), v).to(u.dtype)
 

@@ -116,12 +116,13 @@ def _forward(g: Graph) -> Iterator[str]:
     yield f"    def forward(self, u{_signature(g, 'parallel')}):"
     yield from _fold(g, "parallel")
     turned = turned_by(g)
+    turning = set(turned.values())
     for key, node, inputs in g:
         if node.op.layer:
             clock = names[f"{turned[key]}.dt"] if key in turned else "dt"
             call = f"{places[key]}({_arguments(g, key, inputs, names, places)}{_told(g, key, 'parallel', clock)})"
             yield _noted(f"        {names[key]} = {call}", g, key)
-        if key in turned.values():
+        if key in turning:
             yield _noted(f"        {names[f'{key}.dt']} = {places[key]}.clock(dt, lengths=lengths)", g, key)
     yield f"        return {names[g.output]}"
 
@@ -176,9 +177,9 @@ def _arguments(g: Graph, key: str, inputs: tuple[str, ...], names: dict[str, str
 def _names(g: Graph) -> dict[str, str]:
     """A variable for each node and each state after it; the input is `u`."""
     taken = {"u", "self", "state", "dt", "rate", "lengths", "fold", "getattr"}
-    names, turned = {g.input: "u"}, turned_by(g)
+    names, turning = {g.input: "u"}, set(turned_by(g).values())
     for key in g.keys:
-        others = [*g.state(key), *["dt"] * (key in turned.values())]
+        others = [*g.state(key), *["dt"] * (key in turning)]
         for path in (key, *(f"{key}.{name}" for name in others)):
             name = path.replace(".", "_")
             while name in taken or keyword.iskeyword(name):

@@ -52,9 +52,9 @@ def measure(op: Operator) -> Iterator[tuple[int, Mapping[str, Timing]]]:
     for length in LENGTHS:
         streams = [stream(i, BATCH, length) for i in inputs]
         able = [s for s in names if s not in last or last[s].training * length / last[s].length < LONGEST]
-        works = {f"{s} {t}": work_of(layer, s, streams, t) for s in able for t in (False, True)}
+        works = {(s, t): work_of(layer, s, streams, t) for s in able for t in (False, True)}
         found = medians(works, SECONDS)
-        timings = {s: Timing(length, found[f"{s} False"], found[f"{s} True"]) for s in able}
+        timings = {s: Timing(length, found[s, False], found[s, True]) for s in able}
         last |= timings
         yield length, {names[s]: t for s, t in timings.items()}
 

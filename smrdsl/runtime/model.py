@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 
 from smrdsl.core.errors import SmrError
 from smrdsl.graph.graph import Graph
-from smrdsl.kernels.lengths import silence, valid
+from smrdsl.kernels.lengths import put_out
 from smrdsl.lowering.layers import initial_state, nest, set_strategies
 from smrdsl.lowering.to_fx import FORMS, failed_at, to_fx
 from smrdsl.plan.plan import Plan, make_plan
@@ -133,11 +133,11 @@ class CompiledModel(nn.Module):
     def _padded(self, u: Tensor, dt: Tensor | None, rate: float | Tensor | None, lengths: Tensor) -> Any:
         """The output for a padded batch. What stands behind the ends is put out at once, so that it reaches nothing."""
         lengths = self._inputs.lengths(u, lengths)
-        if isinstance(dt, Tensor) and dt.dim() > lengths.dim():
-            dt = torch.where(valid(lengths, dt.shape[lengths.dim()]), dt, 1.0)
-        clock = self._inputs.clock(u, dt, rate)
+        gaps = isinstance(dt, Tensor) and dt.shape[:-1] == lengths.shape  # others are refused as they are
+        silent, put_right = put_out(u, dt if gaps else None, lengths)
+        clock = self._inputs.clock(u, put_right if gaps else dt, rate)
         minded = {"lengths": lengths} if self._inputs.minds_lengths else {}
-        return self._run("parallel", silence(u, lengths), **clock, **minded)
+        return self._run("parallel", silent, **clock, **minded)
 
     def step(
         self,

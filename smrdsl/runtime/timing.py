@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from smrdsl.graph.graph import Graph
 from smrdsl.lowering.layers import draw_for
 
 Work = Callable[[], object]
+K = TypeVar("K", bound=Hashable)
 LEAST_RUNS, MOST_RUNS = 3, 25
 
 
@@ -29,7 +31,7 @@ def threads(count: int | None) -> Iterator[int]:
         torch.set_num_threads(before)
 
 
-def medians(works: Mapping[str, Work], seconds: float, done: Callable[[], None] = lambda: None) -> dict[str, float]:
+def medians(works: Mapping[K, Work], seconds: float) -> dict[K, float]:
     """Milliseconds of each piece of work: the median of runs that take turns, for about so many seconds in all.
 
     The clock is the processor's where one thread works, which does not see what else runs; else the wall's.
@@ -37,7 +39,7 @@ def medians(works: Mapping[str, Work], seconds: float, done: Callable[[], None] 
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     for work in works.values():
         work()
-    found: dict[str, list[float]] = {name: [] for name in works}
+    found: dict[K, list[float]] = {name: [] for name in works}
     end = time.perf_counter() + seconds
     for run in range(MOST_RUNS):
         if run >= LEAST_RUNS and time.perf_counter() > end:
@@ -46,7 +48,6 @@ def medians(works: Mapping[str, Work], seconds: float, done: Callable[[], None] 
             start = clock()
             work()
             found[name].append(clock() - start)
-            done()
     return {name: 1000 * statistics.median(times) for name, times in found.items()}
 
 

@@ -79,3 +79,10 @@ def test_lengths_that_do_not_fit():
             model(u, lengths=lengths)
     with pytest.raises(InputError, match="without state and return_state"):
         model(u, lengths=torch.tensor([1, 6]), return_state=True)
+
+
+@pytest.mark.parametrize("shape", [(3, 6), (2, 5), (2,), (2, 6, 1)])
+def test_gaps_of_another_shape_are_told_beside_lengths_too(shape):
+    model = smrdsl.compile_text("model m { signal(channels=2, timed=true)  s4d(state=4) }")
+    with pytest.raises(InputError, match=r"dt must be reals \(2, 6\)"):
+        model(torch.zeros(2, 6, 2), torch.ones(shape), lengths=torch.tensor([3, 6]))
