@@ -62,7 +62,7 @@ def command(
     console = Console(stderr=True, quiet=as_json)
     with console.status("importing torch") as status:
         from smrdsl.compiler import compile_lowered
-        from smrdsl.runtime.timing import alike, medians, model_work, stream
+        from smrdsl.runtime.timing import alike, medians, model_input, model_work
         from smrdsl.runtime.timing import threads as running
 
         with running(threads) as count:
@@ -73,7 +73,7 @@ def command(
                 status.update(f"measuring {graph.node(keys[0]).op.name}, {keys[0]}")
                 found.append(_measure(graph, plan, keys))
             status.update("measuring the whole model")
-            u = stream(graph.node(graph.input).type, plan.conditions.batch, plan.conditions.length)
+            u = model_input(graph, plan.conditions.batch, plan.conditions.length)
             whole = medians({"model": model_work(model, u, training=mode == "train")}, SECONDS)["model"]
     if as_json:
         print(json.dumps(as_dict(plan, found, whole), indent=1), flush=True)

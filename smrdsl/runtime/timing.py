@@ -89,6 +89,14 @@ def stream(i: StreamType, batch: int, length: int) -> Tensor:
     return torch.randn(shape, generator=source)
 
 
+def model_input(g: Graph, batch: int, length: int) -> Tensor:
+    """What a whole model takes: with an axis of 2 behind the batch where it is one of pairs."""
+    type_ = g.node(g.input).type
+    if not type_.paired:
+        return stream(type_, batch, length)
+    return stream(type_.single(), 2 * batch, length).unflatten(0, (batch, 2))
+
+
 def model_work(model: nn.Module, u: Tensor, *, training: bool) -> Work:
     """A whole model's forward, or forward and backward."""
 

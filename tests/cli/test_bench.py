@@ -52,6 +52,13 @@ def test_as_json(capsys):
     assert told["milliseconds"] > 0
 
 
+def test_a_model_of_pairs(capsys):
+    text = "tokens(vocab=5, pair=true)  embed(4)  s4d(state=4)  pool  match"
+    Path("pair.smr").write_text(f"model m {{ {text} }}", encoding="utf-8")
+    assert run(["bench", "pair.smr", "--length", "8", "--batch", "2"]) == 0
+    assert "the whole model: " in capsys.readouterr().out
+
+
 def test_what_takes_longer_is_found_to_take_longer():
     matrix = torch.randn(300, 300)
     found = medians({"once": lambda: matrix @ matrix, "often": lambda: [matrix @ matrix for _ in range(20)]}, 0.1)
