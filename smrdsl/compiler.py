@@ -75,6 +75,7 @@ def plan_lowered(
     watch: Watch | None = None,
 ) -> tuple[Graph, Plan]:
     """From a graph to the one that is executed, and how: passes and plan. Needs no torch."""
+    disable = tuple(disable)
     graph = run_all(lowered.graph, passes_without(disable), watch)
     default = graph.length or DEFAULT_LENGTH
     wanted = conditions(
@@ -83,17 +84,23 @@ def plan_lowered(
         mode,
         dtype or "float32",
         device or "cpu",
+        disable,
     )
     return graph, make_plan(graph, wanted)
 
 
 def compile_lowered(
-    lowered: Lowered, *, seed: int = 0, weights: str | os.PathLike[str] | None = None, **options: Any
+    lowered: Lowered,
+    *,
+    seed: int = 0,
+    weights: str | os.PathLike[str] | None = None,
+    watch: Watch | None = None,
+    **options: Any,
 ) -> CompiledModel:
     """From a graph to a module: passes, plan, layers, fx. The options are those of `plan_lowered`. Imports torch."""
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise SmrError(f"the seed must be a whole number, this is {seed!r}")
-    graph, plan = plan_lowered(lowered, **options)
+    graph, plan = plan_lowered(lowered, watch=watch, **options)
     wanted = plan.conditions
 
     import torch
@@ -106,7 +113,7 @@ def compile_lowered(
         place = torch.empty(0, device=wanted.device).device
     except (RuntimeError, AssertionError) as error:
         raise SmrError(f"cannot use the device `{wanted.device}`: {str(error).splitlines()[0]}") from None
-    model = CompiledModel(graph, make_layers(graph, seed), plan, lowered.text)
+    model = CompiledModel(graph, make_layers(graph, seed), plan, lowered.text, watch)
     if weights is not None:
         load_weights(model, graph, weights)
     return model.to(place, getattr(torch, wanted.dtype)).train(wanted.mode == "train")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from itertools import count
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from smrdsl.cli.dump import Dump
 from smrdsl.cli.options import lower_model, model_options
 from smrdsl.compiler import Lowered, compile_lowered
 from smrdsl.core.errors import SmrError
 from smrdsl.graph.graph import Graph
-from smrdsl.passes.contract import Watch
 from smrdsl.passes.order import passes_without
 from smrdsl.runtime.conditions import DTYPES, LARGEST, MODES
 
@@ -30,7 +29,7 @@ from smrdsl.runtime.conditions import DTYPES, LARGEST, MODES
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the initial weights.")
 @click.option("--weights", metavar="PATH", help="A file, a package or a checkpoint with the model's weights.")
 @click.option("--disable", multiple=True, metavar="PASS", help="Leave a pass out. Repeatable.")
-@click.option("--dump-passes", "dump", metavar="DIR", help="Write the graph after each pass, as text.")
+@click.option("--dump-passes", "dump", metavar="DIR", help="Write the graph after each pass: text, picture, time.")
 @click.option("--quiet", is_flag=True, help="Print nothing but diagnostics.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
 def command(
@@ -69,7 +68,7 @@ def _compile(
     check_target(target)  # before the work, not after it
     console = Console(stderr=True, quiet=not show)
     with console.status(f"compiling {lowered.graph.name}"):
-        model = compile_lowered(lowered, watch=_dumper(dump), **options)  # type: ignore[arg-type]
+        model = compile_lowered(lowered, watch=None if dump is None else Dump(Path(dump)), **options)  # type: ignore[arg-type]
         save_package(model, target)
     return {
         "model": lowered.graph.name,
@@ -78,24 +77,6 @@ def _compile(
         "parameters": sum(p.numel() for p in model.parameters()),
         "strategies": model.plan.strategies,
     }
-
-
-def _dumper(folder: str | None) -> Watch | None:
-    """Writes the graph before the first pass and after each, in place of what an earlier run left."""
-    if folder is None:
-        return None
-    from smrdsl.graph.show import show
-
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
-    for old in place.glob("[0-9][0-9]-*.txt"):
-        old.unlink()
-    number = count()
-
-    def watch(name: str, g: Graph) -> None:
-        (place / f"{next(number):02}-{name}.txt").write_text(show(g), encoding="utf-8")
-
-    return watch
 
 
 def _tell_made(g: Graph, made: dict[str, object]) -> None:

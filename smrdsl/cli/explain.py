@@ -19,8 +19,9 @@ from smrdsl.core.errors import SmrError
 from smrdsl.draw.boxes import arguments
 from smrdsl.draw.table import scaled
 from smrdsl.graph.cost import rows, total
-from smrdsl.graph.graph import Graph
-from smrdsl.passes.order import passes_without
+from smrdsl.graph.graph import Graph, Node
+from smrdsl.passes.contract import STARTS
+from smrdsl.passes.order import FUSIONS, executed, passes_without
 from smrdsl.plan.calibration import calibration
 from smrdsl.plan.explain import Turn, behind, turns
 from smrdsl.plan.plan import Choice, Plan
@@ -29,13 +30,14 @@ from smrdsl.runtime.conditions import DTYPES, LARGEST, MODES
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """What a pass did: nodes and work before it and after."""
+    """What a pass did: nodes and work before it and after, and what it made one of what."""
 
     name: str
     law: str
     seconds: float
     nodes: tuple[int, int]
     flops: tuple[float, float]
+    fused: tuple[str, ...] = ()
 
 
 @click.command()
@@ -58,15 +60,18 @@ def command(
 ) -> int:
     """Tell what the compiler does with a model of FILE (`-` is standard input), and why."""
     try:
-        known = {p.name: p.law for p in passes_without(disable)}
+        known = {p.name: p.law for p in (*passes_without(disable), *FUSIONS)}
     except SmrError as error:
         raise click.UsageError(str(error)) from None
     lowered = lower_model(file, name, settings, limits)
     steps: list[tuple[str, Graph, float]] = []
-    graph, plan = plan_lowered(
-        lowered, disable=disable, watch=lambda name, g: steps.append((name, g, time.perf_counter())), **options
-    )
-    fired = [_fired(known, *pair, plan.conditions.length) for pair in pairwise(steps)]
+
+    def watch(name: str, g: Graph) -> None:
+        steps.append((name, g, time.perf_counter()))
+
+    graph, plan = plan_lowered(lowered, disable=disable, watch=watch, **options)
+    executed(graph, plan, watch)
+    fired = [_fired(known, *pair, plan.conditions.length) for pair in pairwise(steps) if pair[1][0] not in STARTS]
     others = turns(graph, plan)
     if as_json:
         print(json.dumps(as_dict(plan, fired, others), indent=1), flush=True)
@@ -79,8 +84,18 @@ def _fired(
     laws: dict[str, str], before: tuple[str, Graph, float], after: tuple[str, Graph, float], length: int
 ) -> Fired:
     name, g, end = after
+    nodes, seconds = (len(before[1]), len(g)), end - before[2]
+    made = [_made_one(n) for _, n, _ in g if n.fusion and n.fusion.name == name and n.fusion.holds]
+    if any(n.fusion for _, n, _ in g):
+        return Fired(name, laws[name], seconds, nodes, (0.0, 0.0), tuple(dict.fromkeys(made)))
     flops = tuple(total(rows(graph, length)).flops for graph in (before[1], g))
-    return Fired(name, laws[name], end - before[2], (len(before[1]), len(g)), (flops[0], flops[1]))
+    return Fired(name, laws[name], seconds, nodes, (flops[0], flops[1]))
+
+
+def _made_one(node: Node) -> str:
+    """`linear + norm + linear`: what a fused node stands for."""
+    assert node.fusion is not None
+    return " + ".join(held.node.op.name for held in node.fusion.holds)
 
 
 def report(g: Graph, plan: Plan, fired: list[Fired], others: dict[str, list[Turn]]) -> Iterator[str]:
@@ -100,6 +115,7 @@ def _pass(f: Fired) -> str:
     nodes, flops = f.nodes[0] - f.nodes[1], f.flops[0] - f.flops[1]
     saved = [f"{nodes:,} fewer operations"] if nodes else []
     saved += [f"{scaled(flops)} FLOPs less for each sequence"] if flops else []
+    saved += [f"one of {made}" for made in f.fused]
     return f"  {f.name}: {', '.join(saved) or 'found nothing to do'} ({1000 * f.seconds:.1f} ms; law: {f.law})"
 
 

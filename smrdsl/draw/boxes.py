@@ -37,6 +37,9 @@ def step_box(g: Graph, key: str) -> Box:
     """The box of one node."""
     node = g.node(key)
     tooltip = tuple(_tooltip(g, key, node))
+    if node.fusion:
+        held = [h.key for h in node.fusion.holds] or [f"part {node.fusion.part}"]
+        return Box(key, "step", ink_of(node.op), node.fusion.name, tuple(wrap(held, LONGEST)), tooltip)
     if node.op.structural:
         return Box(key, "join", "join", symbol(node.op, node.params), (), tooltip)
     title = f"{node.label}: {node.op.name}" if node.label else node.op.name
@@ -50,7 +53,7 @@ def step_box(g: Graph, key: str) -> Box:
 def part_box(g: Graph, part: Part) -> Box:
     """The box of a component, closed: what stands in it, once each, and how much it learns."""
     names = [g.node(key).op.name for key in part.covers if not g.node(key).op.structural]
-    size = count(sum(_size(g, key) for key in part.covers), "parameter")
+    size = count(sum(size_of(g, key) for key in part.covers), "parameter")
     tooltip = (part.path, ", ".join(names), size)
     details = (*wrap(list(dict.fromkeys(names)), LONGEST), size)
     return Box(part.path, "part", "part", part.name, details, tooltip)
@@ -74,18 +77,20 @@ def arguments(node: Node) -> list[str]:
     return lines
 
 
-def _size(g: Graph, key: str) -> int:
-    return sum(p.size for p in g.parameters(key).values())
+def size_of(g: Graph, key: str) -> int:
+    fusion = g.node(key).fusion
+    return sum(held.parameters for held in fusion.holds) if fusion else sum(p.size for p in g.parameters(key).values())
 
 
 def _tooltip(g: Graph, key: str, node: Node) -> list[str]:
     """All that is known of a node, line by line."""
     inputs = ", ".join(map(str, g.input_types(key)))
     flow = f"{inputs} -> {node.type}" if inputs else str(node.type)
-    lines = [key, f"{node.op.name}({show_params(node.params)})", flow]
+    parts = [f"{n.op.name}({show_params(n.params)})" for n in node.parts]
+    lines = [key, *parts, flow]
     learned = ", ".join(f"{name} {p.shape}" for name, p in g.parameters(key).items())
     if learned:
-        lines.append(f"{count(_size(g, key), 'parameter')}: {learned}")
+        lines.append(f"{count(size_of(g, key), 'parameter')}: {learned}")
     if node.shares:
         names = list(g.shared(key))
         what = "the weight" if names == ["weight"] else ", ".join(names)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from smrdsl.draw.boxes import Box, end_box, part_box, step_box
+from smrdsl.draw.boxes import Box, end_box, part_box, size_of, step_box
 from smrdsl.draw.forks import Frame, Line, add_forks
 from smrdsl.draw.outline import Outline, Part, outline
 from smrdsl.draw.symbols import note
@@ -60,7 +60,7 @@ class _Painter:
     def _subtitle(self) -> tuple[str, ...]:
         """The arguments of the model, and how much it learns."""
         arguments = [f"{name} = {value}" for name, value in self.g.arguments.items()]
-        size = sum(p.size for key in self.g.keys for p in self.g.parameters(key).values())
+        size = sum(size_of(self.g, key) for key in self.g.keys)
         return (*wrap(arguments, LINE), count(size, "parameter"))
 
     # --- frames and boxes

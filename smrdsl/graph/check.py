@@ -7,6 +7,8 @@ streams            a node reads as many streams as its operator takes, at the po
 types              its type is what its operator's shape rule gives for them
 ties               a node shares weights exactly where its arguments say so, of the shapes that are needed
 strategies         a node asks only for a strategy that its operator has
+fusions            a fused node reads what it says that its parts read from outside; its type is theirs to say, and is
+                   held against the shape rules of its readers
 
 That there is no cycle is seen to where graphs are built.
 """
@@ -52,6 +54,9 @@ def _check_node(g: Graph, key: str) -> None:
     node, types = g.node(key), g.input_types(key)
     ports = [port for _, _, port in g.nx.in_edges(key, keys=True)]
     _need(sorted(ports) == list(range(len(ports))), f"{key}: ports {sorted(ports)}")
+    if node.fusion:
+        _need(len(ports) == len(node.fusion.inputs), f"{key}: a fusion of {len(ports)} streams")
+        return
     _need(takes(node.op, len(ports)), f"{key}: `{node.op.name}` reads {len(ports)} streams")
     found = inferred(node.op, node.params, types)
     _need(found == node.type, f"{key}: its type is {node.type}, its shape rule gives {found}")
@@ -67,6 +72,8 @@ def takes(op: Operator, streams: int) -> bool:
 
 
 def _check_tie(g: Graph, key: str, node: Node) -> None:
+    if node.fusion:
+        return
     tie = tie_of(node.params)
     _need((tie is None) == (node.shares is None), f"{key}: it shares {node.shares}, its arguments say {tie and tie[0]}")
     if tie is None or node.shares is None:

@@ -3,6 +3,8 @@
 Nodes are keyed by their path in the model, which is also the prefix of their parameters' names. The key of an
 edge is the port of its reader, so that a node may read one stream twice. The only attribute of a networkx
 node is `node`.
+
+What is executed is another graph, in which a node may stand for several (`Fusion`); paths are those of the model's.
 """
 
 from __future__ import annotations
@@ -44,11 +46,39 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A node as a part of a fused one: its key, what it read, what it keeps between steps, and how much it learns."""
+
+    key: str
+    node: Node
+    inputs: tuple[str, ...]
+    state: tuple[str, ...] = ()
+    parameters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How a node of the executed graph computes what several nodes of the model do, one behind the other.
+
+    Its layer learns nothing: it is made of the fusion alone, and is given the layers of what it `holds`. `inputs` are
+    the keys that those read from outside, in the order of its ports. Its value is that of the last one, or the values
+    of those that it `gives`, which nodes that hold nothing and are a `part` tell apart.
+    """
+
+    name: str
+    layer: str
+    holds: tuple[Held, ...]
+    inputs: tuple[str, ...]
+    gives: tuple[str, ...] = ()
+    part: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One operation: what it computes, the type of its stream, and where it comes from.
 
     `shares` is the key of the node whose weights it uses. `strategy` is what the spec asks for, `auto` for the
-    plan's choice.
+    plan's choice. A node with a `fusion` is the last of several that run as one.
     """
 
     op: Operator
@@ -59,14 +89,20 @@ class Node:
     groups: tuple[Group, ...] = ()
     shares: str | None = None
     strategy: str = "auto"
+    fusion: Fusion | None = None
 
     @property
     def uses_step(self) -> bool:
-        return self.op.uses_step(self.params)
+        return any(n.op.uses_step(n.params) for n in self.parts)
 
     @property
     def uses_lengths(self) -> bool:
-        return self.op.uses_lengths(self.params)
+        return any(n.op.uses_lengths(n.params) for n in self.parts)
+
+    @property
+    def parts(self) -> tuple[Node, ...]:
+        """The operations that it stands for."""
+        return (self,) if self.fusion is None else tuple(held.node for held in self.fusion.holds)
 
 
 Entry = tuple[str, Node, tuple[str, ...]]
@@ -143,19 +179,33 @@ class Graph:
         return seen(node.op, self.input_types(key)), node.type.single()
 
     def parameters(self, key: str) -> Mapping[str, Parameter]:
-        """The tensors that a node learns, without those it shares."""
+        """The tensors that a node learns, without those it shares; a fused one learns nothing."""
         node = self.node(key)
+        if node.fusion:
+            return {}
         return node.op.parameters(node.params, *self.seen_types(key))
 
     def shared(self, key: str) -> Mapping[str, Parameter]:
         """The tensors that a node uses of the one that it shares with, by their names there."""
         node = self.node(key)
-        return shared(node.op, node.params, *self.seen_types(key))
+        return {} if node.fusion else shared(node.op, node.params, *self.seen_types(key))
 
     def state(self, key: str) -> Mapping[str, State]:
-        """What a node remembers between steps."""
+        """What a node remembers between steps, by its own names."""
         node = self.node(key)
-        return node.op.state(node.params, *self.seen_types(key))
+        return {} if node.fusion else node.op.state(node.params, *self.seen_types(key))
+
+    def kept(self, key: str) -> tuple[str, ...]:
+        """The names of what a node remembers, in the state of the model; a fused one does so for all that it holds."""
+        fusion = self.node(key).fusion
+        if fusion:
+            return tuple(name for held in fusion.holds for name in held.state)
+        return tuple(f"{key}.{name}" for name in self.state(key))
+
+    @cached_property
+    def owners(self) -> frozenset[str]:
+        """The nodes whose weights others use."""
+        return frozenset(node.shares for _, node, _ in self if node.shares)
 
     @property
     def input(self) -> str:

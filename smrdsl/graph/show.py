@@ -31,9 +31,17 @@ def show(g: Graph) -> str:
         strategy = "" if node.strategy == "auto" else f" as {node.strategy}"
         reads = f" <- {', '.join(inputs)}" if inputs else ""
         tie = f" shares {node.shares}" if node.shares else ""
-        call = f"{node.op.name}({show_params(node.params)})"
+        call = _call(node)
         lines.append(f"  {key} = {call}{reads}{tie}{strategy} : {node.type}")
     return "\n".join([*lines, f"  return {g.output}", ""])
+
+
+def _call(node: Node) -> str:
+    if node.fusion is None:
+        return f"{node.op.name}({show_params(node.params)})"
+    if node.fusion.part is not None:
+        return f"part({node.fusion.part})"
+    return f"{node.fusion.name}({', '.join(held.key for held in node.fusion.holds)})"
 
 
 class _Type(BaseModel):

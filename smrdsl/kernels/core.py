@@ -127,11 +127,11 @@ def forward(
         v = in_precision(u)
         if lengths is not None:
             v, dt = put_out(v, dt, lengths)
-        if dt is None and _chosen(strategy, v) == "conv":
+        if dt is None and chosen(strategy, v, gpu=_on_gpu(core)) == "conv":
             return _convolve(core, v, rate).to(u.dtype)
-        y = _from_zero(core, strategy, v, rate, dt)
+        y = from_zero(core, strategy, v, rate, dt)
         if core.other is not None:
-            later = _from_zero(core.other, strategy, v, rate, dt, backwards=True)
+            later = from_zero(core.other, strategy, v, rate, dt, backwards=True)
             y = y + (later if core.counts_present_twice else F.pad(later[:, 1:], (0, 0, 0, 1)))
         return y.to(u.dtype)
 
@@ -173,25 +173,35 @@ def block_width(u: Tensor) -> int:
     return min(channels, max(NARROWEST, BLOCK // (batch * length)))
 
 
-def _chosen(strategy: str, u: Tensor) -> str:
-    """The strategy for a steady system, or what stands in for it."""
+def chosen(strategy: str, u: Tensor, *, gpu: bool = False) -> str:
+    """The strategy for a steady system, or what stands in for it; `gpu`: a GPU has a kernel for it too."""
     if not known(u.shape[1]):
         return "conv"
-    return "conv" if strategy == "recurrent" and not (fits(u) or loops(u)) else strategy
+    return "conv" if strategy == "recurrent" and not (fits(u, gpu=gpu) or loops(u)) else strategy
+
+
+def _on_gpu(core: Bank) -> bool:
+    """Whether there is a kernel of Triton for it: for diagonal systems."""
+    return isinstance(core, Fixed) or core.diagonal
 
 
 def _convolve(core: Bank, u: Tensor, rate: Gap | None) -> Tensor:
     """From the zero state: both directions by one transform, or the one there is."""
+    around = convolve_around if core.counts_present_twice else convolve_both
+    run = convolve if core.other is None else around
+    blocks = zip(u.split(block_width(u), 2), kernels_of(core, u, rate), strict=True)
+    return torch.cat([run(v, *own) for v, own in blocks], 2)
+
+
+def kernels_of(core: Bank, u: Tensor, rate: Gap | None) -> list[tuple[Tensor, ...]]:
+    """The kernels of all directions for u (B, L, H), (channels, L), by blocks of `block_width` channels."""
     length, width = u.shape[1], block_width(u)
     kernel = system.kernel if known(length) else any_length.kernel
 
     def make() -> list[tuple[Tensor, ...]]:
         return [tuple(kernel(s, length) for s in ways) for ways in core.blocks(rate, u.dtype, width)]
 
-    kernels = remember(core.kept, "kernels", (rate, u.dtype, length, width), make)
-    around = convolve_around if core.counts_present_twice else convolve_both
-    run = convolve if core.other is None else around
-    return torch.cat([run(v, *own) for v, own in zip(u.split(width, 2), kernels, strict=True)], 2)
+    return remember(core.kept, "kernels", (rate, u.dtype, length, width), make)
 
 
 def _convolve_from(s: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,7 +212,7 @@ def _convolve_from(s: System, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return y, rules.last_state(s, u, x)
 
 
-def _from_zero(
+def from_zero(
     core: Bank, strategy: str, u: Tensor, rate: Gap | None, dt: Tensor | None, backwards: bool = False
 ) -> Tensor:
     """The outputs of one direction."""
@@ -221,7 +231,7 @@ def _run(core: Bank, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: 
     if dt is not None:
         assert isinstance(core, Core), "there is no step"
         return _run_varying(core.to(u.dtype), strategy, u, x, dt.to(u.dtype) * (1.0 if rate is None else rate))
-    strategy = _chosen(strategy, u)
+    strategy = chosen(strategy, u, gpu=_on_gpu(core))
     if strategy == "recurrent":
         return _run_natively(core, u, x, rate) or _recur(core, u, x, rate)
     whole = core.system(rate, u.dtype)
@@ -235,7 +245,7 @@ def _run_natively(
     core: Bank, u: Tensor, x: Tensor | None, rate: Gap | None, backwards: bool = False
 ) -> tuple[Tensor, Tensor] | None:
     """From the state x, or only the outputs from the zero state; None where no native kernel is worth it or there."""
-    if u.shape[1] == 1 or not fits(u, x):
+    if u.shape[1] == 1 or not fits(u, x, gpu=_on_gpu(core)):
         return None
     key = (rate, u.dtype, x is None)
     bank = remember(core.kept, "native", key, lambda: native_bank(core.system(rate, u.dtype), from_zero=x is None))

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from smrdsl.kernels import core
 from smrdsl.kernels.core import Core, Gap
 from smrdsl.kernels.memo import Kept, Memo
+from smrdsl.kernels.step_cores import write_bank
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 
 
 class CoreLayer(nn.Module):
@@ -20,17 +22,20 @@ class CoreLayer(nn.Module):
     def forward(
         self, u: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None, lengths: Tensor | None = None
     ) -> Tensor:
-        return core.forward(self._core(), self.strategy, u, rate, dt, lengths)
+        return core.forward(self.bank(), self.strategy, u, rate, dt, lengths)
 
     def extend(
         self, u: Tensor, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        return core.extend(self._core(), self.strategy, u, x, rate, dt)
+        return core.extend(self.bank(), self.strategy, u, x, rate, dt)
 
     def step(self, u: Tensor, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return core.step(self._core(), u, x, rate, dt)
+        return core.step(self.bank(), u, x, rate, dt)
 
-    def _core(self) -> Core:
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream | None:
+        return write_bank(program, self.bank(), streams[0], state[0])
+
+    def bank(self) -> Core:
         return self.memo([*self.parameters()], self._make_core)
 
     def _make_core(self, kept: Kept | None) -> Core:

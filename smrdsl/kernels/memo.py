@@ -58,7 +58,7 @@ def may_keep(parameters: Sequence[Tensor]) -> bool:
     """Only without gradients, and for plain tensors on the CPU, outside of anything that is being traced."""
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return False
-    return all(type(p) is nn.Parameter and p.device.type == "cpu" for p in parameters)
+    return all(type(p) in (nn.Parameter, Tensor) and p.device.type == "cpu" for p in parameters)
 
 
 def same(before: Sequence[Tensor], now: Sequence[Tensor]) -> bool:

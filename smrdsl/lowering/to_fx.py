@@ -4,8 +4,9 @@
     chunk      u, state -> y, state       the next part of a stream
     step       u_t, state -> y_t, state   one sample, without the time axis
 
-`state` is a flat dict of `path.name` to tensors. What comes in as pairs is folded into the batch first. Each node
-carries the place in the spec that it came from: as `stack_trace` (torch prints it) and in `meta["spec"]`.
+`state` is a flat dict of `path.name` to tensors. What comes in as pairs is folded into the batch first. A fused node
+has a layer of its own under `FUSED`, which is given those of its parts. Each node carries the place in the spec that it
+came from: as `stack_trace` (torch prints it) and in `meta["spec"]`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,21 @@ from torch import fx, nn
 from smrdsl.graph.graph import Graph, Location, Node
 from smrdsl.lowering.context import BY_SEQUENCE, context, told, turned_by
 from smrdsl.lowering.pairs import fold
+from smrdsl.ops.contract import load
 
 FORMS = ("parallel", "chunk", "step")
+FUSED = "_fused"
+"""What the layers of fused nodes stand under; no label can begin so."""
+
+
+def fused_layers(g: Graph) -> nn.ModuleDict:
+    """The layers of the fused nodes of an executed graph. They learn nothing."""
+    return nn.ModuleDict({_place(k): load(n.fusion.layer)(n.fusion) for k, n, _ in g if n.fusion})
+
+
+def _place(key: str) -> str:
+    """The name of a fused node's layer: paths hold no colon, names of modules no dot."""
+    return key.replace(".", ":")
 
 
 def to_fx(g: Graph, root: nn.Module, form: str) -> fx.GraphModule:
@@ -91,18 +105,22 @@ class _Writer:
         keywords: Mapping[str, fx.Node],
         state: fx.Node | None,
     ) -> fx.Node:
-        names = list(self.g.state(key))
-        if state is None or not names:
+        kept = self.g.kept(key)
+        target = f"{FUSED}.{_place(key)}" if node.fusion else key
+        if node.fusion:
+            layers = tuple(self._at(key, self.fx.get_attr(held.key)) for held in node.fusion.holds)
+            arguments = [layers, *arguments]  # type: ignore[list-item]
+        if state is None or not kept:
             name = _variable(key)
-            call = self.fx.create_node("call_module", key, tuple(arguments), dict(keywords), name=name)
+            call = self.fx.create_node("call_module", target, tuple(arguments), dict(keywords), name=name)
             return self._at(key, call)
-        before = [self._item(key, state, f"{key}.{name}") for name in names]
-        layer = self._at(key, self.fx.get_attr(key))
+        before = [self._item(key, state, name) for name in kept]
+        layer = self._at(key, self.fx.get_attr(target))
         method = "step" if self.form == "step" else "extend"
         call = self.fx.call_method(method, (layer, *arguments, *before), dict(keywords))
         self._at(key, call)
-        for i, name in enumerate(names):
-            self.state_after[f"{key}.{name}"] = self._item(key, call, i + 1)
+        for i, name in enumerate(kept):
+            self.state_after[name] = self._item(key, call, i + 1)
         return self._item(key, call, 0, _variable(key))
 
     def _item(self, key: str, whole: fx.Node, index: str | int, name: str | None = None) -> fx.Node:

@@ -93,10 +93,20 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one sequence: floating point operations, and elements kept for the backward pass."""
+    """Of one sequence: floating point operations, and how many numbers memory has to hold.
+
+    For the backward pass are kept: `activations` of its own for each sequence, `once` for a batch of any size, and its
+    inputs and its output where it says so, which may be those of others too. `temporary` are used in the course of the
+    work and given back, in a batch at most `most`, since some work goes by blocks.
+    """
 
     flops: float = 0.0
     activations: float = 0.0
+    once: float = 0.0
+    inputs: bool = True
+    output: bool = False
+    temporary: float = 0.0
+    most: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +135,29 @@ def positions(stream: StreamType, length: int) -> int:
 
 
 def pointwise_cost(p: Any, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
-    """One operation and one kept element for each element that comes in."""
-    elements = sum(positions(i, length) * i.width for i in inputs)
-    return Cost(elements, elements)
+    """One operation for each element that comes in; the inputs are kept."""
+    return Cost(elements(inputs, length))
+
+
+def keeping(own: float = 0.0, *, inputs: bool = False, output: bool = False) -> Callable[..., Cost]:
+    """The same of an operator that keeps so many numbers of its own for each that comes in, and what it says."""
+
+    def cost(p: Any, streams: Streams, result: StreamType, length: int, strategy: str) -> Cost:
+        numbers = elements(streams, length)
+        return Cost(numbers, own * numbers, inputs=inputs, output=output)
+
+    return cost
+
+
+def elements(inputs: Streams, length: int) -> int:
+    """How many numbers streams have."""
+    return sum(positions(i, length) * i.width for i in inputs)
+
+
+def way(strategy: str) -> tuple[str, bool]:
+    """The strategy that a cost is asked of, and whether a native kernel runs: from `recurrent+native`."""
+    name, _, kind = strategy.partition("+")
+    return name, kind == "native"
 
 
 def never(p: Any) -> bool:
@@ -175,6 +205,13 @@ class Operator:
     over time): then `forward` takes the keyword `lengths` (B), and leaves what each sequence alone would give."""
     identity: Callable[[Any], bool] = never
     """Whether its output is its input, always, so that a pass may drop it."""
+    channel_map: Callable[[Any], str] = no_reason
+    """"dense" or "diagonal" where, in evaluation, it is such a map of the channels at each position: its layer's
+    `channel_map()` gives the weight, (width, input width) or of each channel, and the bias, or None just now."""
+    steady_bank: Callable[[Any], bool] = never
+    """Whether it runs one steady system a channel, ahead in time: its layer's `bank()` gives them (`kernels/core.py`)."""
+    learns_forward: Callable[[Any], bool] = never
+    """Whether a forward pass in training changes what it holds, as running statistics: it must not be run twice."""
     joins_pair: bool = False
     """Whether it makes one of the two of a pair. Any other operator sees single sequences, and runs on both of them."""
     reverses: bool = False

@@ -2,6 +2,10 @@
 
 A pass is pure: it takes a graph and gives another, and its law says what stays equal. `run_all` checks the graph
 after each and shows it to `watch`: printing, pictures and timing hang there.
+
+There are two kinds. Those that simplify make the model's own graph. Those that fuse make the graph that is executed, of
+the model's with the strategies of its plan: they find nodes that run faster as one (`fuse.py`), and the class of a
+layer, beside the pass or in a `layer.py` in its folder, which computes that (`layer.py` here).
 """
 
 from __future__ import annotations
@@ -14,9 +18,13 @@ from typing import ClassVar
 from smrdsl import __version__
 from smrdsl.graph.check import check
 from smrdsl.graph.graph import Graph
-from smrdsl.graph.show import to_json
+from smrdsl.graph.show import show, to_json
+from smrdsl.plan.plan import Conditions
 
 Watch = Callable[[str, Graph], None]
+"""Is shown the name of a pass and the graph after it; before the first pass of a kind, one of `STARTS`."""
+START, PLANNED = "start", "planned"
+STARTS = (START, PLANNED)
 
 
 class Pass(ABC):
@@ -24,6 +32,10 @@ class Pass(ABC):
 
     name: ClassVar[str]
     law: ClassVar[str]
+
+    def fits(self, conditions: Conditions) -> bool:
+        """Whether it is to run under these conditions; asked of those that fuse."""
+        return True
 
     @abstractmethod
     def run(self, g: Graph) -> Graph:
@@ -39,10 +51,10 @@ class PassFailed(AssertionError):
         self.graph = graph
 
 
-def run_all(g: Graph, passes: Iterable[Pass], watch: Watch | None = None) -> Graph:
+def run_all(g: Graph, passes: Iterable[Pass], watch: Watch | None = None, start: str = START) -> Graph:
     """Run passes in their order, each result checked. Raises `PassFailed`."""
     if watch:
-        watch("start", g)
+        watch(start, g)
     for p in passes:
         try:
             after = p.run(g)
@@ -56,7 +68,8 @@ def run_all(g: Graph, passes: Iterable[Pass], watch: Watch | None = None) -> Gra
 
 
 def reproducer(failure: PassFailed) -> str:
-    """What shows the failure again: the graph as JSON, and the pass. `from_json` reads the graph."""
-    return json.dumps(
-        {"smrdsl": __version__, "pass": failure.name, "graph": json.loads(to_json(failure.graph))}, indent=1
-    )
+    """What shows the failure again: the pass and its graph, as JSON for `from_json`, or as text where it is fused."""
+    g = failure.graph
+    fused = any(node.fusion for _, node, _ in g)
+    graph = {"text": show(g)} if fused else {"graph": json.loads(to_json(g))}
+    return json.dumps({"smrdsl": __version__, "pass": failure.name, **graph}, indent=1)

@@ -13,7 +13,7 @@ LARGEST = 2**62
 """Of a length or batch: what the sizes of a tensor can be."""
 
 
-def conditions(length: Any, batch: Any, mode: Any, dtype: Any, device: Any) -> Conditions:
+def conditions(length: Any, batch: Any, mode: Any, dtype: Any, device: Any, disabled: Any = ()) -> Conditions:
     """The conditions of these values; dtype and device may be torch's. Raises `SmrError`."""
     for name, number in (("length", length), ("batch", batch)):
         whole = isinstance(number, int) and not isinstance(number, bool)
@@ -23,7 +23,7 @@ def conditions(length: Any, batch: Any, mode: Any, dtype: Any, device: Any) -> C
     kind = str(dtype).removeprefix("torch.")
     if kind not in DTYPES:
         raise SmrError(f"no dtype `{kind}`; there are {' and '.join(DTYPES)} (bfloat16 by torch.autocast)")
-    return Conditions(length, batch, mode, kind, str(device))
+    return Conditions(length, batch, mode, kind, str(device), tuple(map(str, disabled)))
 
 
 def check_mode(mode: Any) -> None:

@@ -14,7 +14,9 @@ from smrdsl.core.errors import SmrError
 from smrdsl.graph.graph import Graph
 from smrdsl.kernels.lengths import put_out
 from smrdsl.lowering.layers import initial_state, nest, set_strategies
-from smrdsl.lowering.to_fx import FORMS, failed_at, to_fx
+from smrdsl.lowering.to_fx import FORMS, FUSED, failed_at, fused_layers, to_fx
+from smrdsl.passes.contract import Watch
+from smrdsl.passes.order import executed
 from smrdsl.plan.plan import Plan, make_plan
 from smrdsl.runtime.conditions import conditions
 from smrdsl.runtime.errors import InputError, StepError
@@ -33,7 +35,14 @@ class CompiledModel(nn.Module):
     spec. A model of pairs takes an axis of 2 behind the batch, in all that is given for each sequence.
     """
 
-    def __init__(self, graph: Graph, layers: Mapping[str, nn.Module], plan: Plan, text: str = "") -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        layers: Mapping[str, nn.Module],
+        plan: Plan,
+        text: str = "",
+        watch: Watch | None = None,
+    ) -> None:
         super().__init__()
         self._graph = graph
         self._plan = plan
@@ -45,13 +54,19 @@ class CompiledModel(nn.Module):
             if hasattr(type(self), name) or name in self.__dict__:
                 raise SmrError(f"every compiled model has an attribute `{name}`: label that step otherwise")
             self._modules[name] = child
-        set_strategies(self, plan.strategies)
+        self._execute(watch)
+
+    def _execute(self, watch: Watch | None = None) -> None:
+        """Run as the plan says: each core by its strategy, and as one what runs faster so."""
+        set_strategies(self, self._plan.strategies)
+        self._executed = executed(self._graph, self._plan, watch)
+        self._modules[FUSED] = fused_layers(self._executed)
         self._forms = self._write_forms()
 
     def _write_forms(self) -> dict[str, fx.GraphModule]:
         """The forms, over these very modules: a layer that a user replaces is replaced in all of them."""
         forms = FORMS if not self._graph.look_ahead() else FORMS[:1]
-        written = {form: to_fx(self._graph, self, form) for form in forms}
+        written = {form: to_fx(self._executed, self, form) for form in forms}
         for module in written.values():
             module._modules = self._modules
         return written
@@ -185,7 +200,7 @@ class CompiledModel(nn.Module):
         """Plan anew for another length, batch, mode, dtype or device, and execute so. Raises `SmrError`."""
         wanted = conditions(**{**asdict(self.plan.conditions), **changes})
         self._plan = make_plan(self.graph, wanted)
-        set_strategies(self, self._plan.strategies)
+        self._execute()
         return self._plan
 
     def parameter_groups(self, lr: float, weight_decay: float, ssm_lr: float = SSM_RATE) -> list[dict[str, Any]]:

@@ -16,8 +16,12 @@ from safetensors.torch import load_file, save_file
 
 import smrdsl
 from smrdsl.cli.main import run
+from smrdsl.passes.order import FUSIONS
+from smrdsl.plan.plan import Conditions
 from smrdsl.runtime import package
 from tests.cli.test_main import heed_ctrl_c
+
+FUSING = [p.name for p in FUSIONS if p.fits(Conditions(mode="infer"))]
 
 SPEC = """
 model small(width = 4, depth = 2) {
@@ -91,7 +95,8 @@ def test_options_reach_the_model():
     assert {t.dtype for t in model.parameters()} == {torch.float64}
     assert all(torch.equal(v, again.state_dict()[k]) for k, v in model.state_dict().items())
     told = json.loads(Path("out/plan.json").read_text())["conditions"]
-    assert told == {"length": 8, "batch": 2, "mode": "decode", "dtype": "float64", "device": "cpu"}
+    wanted = {"length": 8, "batch": 2, "mode": "decode", "dtype": "float64", "device": "cpu", "disabled": []}
+    assert told.items() >= wanted.items()
 
 
 def test_the_weights_hold_the_spec():
@@ -158,11 +163,16 @@ def test_passes_are_dumped_by_number_in_place_of_old_ones():
     for name in ("00-old.txt", "note.txt"):
         (Path("dump") / name).touch()
     compiled("-o", "out", "--dump-passes", "dump")
-    assert files("dump") == {"note.txt", "00-start.txt", "01-drop-skip.txt", "02-dead-code.txt"}
+    shown = ["start", "drop-skip", "dead-code", "planned", *FUSING]
+    numbered = [f"{i:02}-{name}.{ending}" for i, name in enumerate(shown) for ending in ("txt", "svg")]
+    assert files("dump") == {"note.txt", "times.txt", *numbered}
+    timed = [line.split()[-1] for line in Path("dump/times.txt").read_text().splitlines()]
+    assert timed == ["drop-skip", "dead-code", *FUSING]
     assert " = skip()" in Path("dump/00-start.txt").read_text()
     assert " = skip()" not in Path("dump/01-drop-skip.txt").read_text()
-    compiled("-o", "out", "--dump-passes", "dump", "--disable", "drop-skip")
-    assert files("dump") == {"note.txt", "00-start.txt", "01-dead-code.txt"}
+    compiled("-o", "out", "--dump-passes", "dump", "--disable", "drop-skip", "--disable", FUSING[0])
+    assert {"01-dead-code.txt", "02-planned.txt"} <= files("dump")
+    assert not any(FUSING[0] in name or "drop-skip" in name for name in files("dump"))
 
 
 # --- the folder

@@ -38,6 +38,7 @@ OPERATOR = Operator(
     infer=infer,
     layer="smrdsl.ops.affine.layer:Affine",
     parameters=parameters,
+    channel_map=lambda p: "diagonal",
     equations="y = scale * x + shift",
     samples=(
         (AffineParams(), (StreamType.real(8),)),

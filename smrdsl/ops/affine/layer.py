@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
 from smrdsl.kernels.initial import Draw, fill, fill_normal
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.affine import AffineParams
 from smrdsl.ops.contract import Streams
 
@@ -28,3 +29,9 @@ class Affine(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.scale if self.shift is None else torch.addcmul(self.shift, x, self.scale)
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        return program.affine(*streams, self.scale, self.shift)
+
+    def channel_map(self) -> tuple[Tensor, Tensor | None]:
+        return self.scale, self.shift

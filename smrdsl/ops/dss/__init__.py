@@ -125,6 +125,7 @@ OPERATOR = Operator(
     state=state,
     cost=cost,
     looks_ahead=looks_ahead,
+    steady_bank=lambda p: not looks_ahead(p),
     why_ahead=why_ahead,
     families=("ssm", "mixer"),
     strategies=cores.STRATEGIES,

@@ -89,7 +89,8 @@ def state(p: EmaParams, inputs: Streams, output: StreamType) -> dict[str, State]
 
 def cost(p: EmaParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
     n, ways = numbers(p), 2 if p.bidirectional else 1
-    return cores.cost_of(n, ways, inputs[0].width, length, strategy, one_step=(4 if p.complex else 2) * n)
+    kept = 2 * n if p.complex else n
+    return cores.cost_of(n, ways, inputs[0].width, length, strategy, one_step=2 * kept, loop=kept)
 
 
 OPERATOR = Operator(
@@ -102,6 +103,7 @@ OPERATOR = Operator(
     state=state,
     cost=cost,
     looks_ahead=looks_ahead,
+    steady_bank=lambda p: not looks_ahead(p),
     families=("ssm", "mixer"),
     strategies=cores.STRATEGIES,
     timings=TIMINGS,

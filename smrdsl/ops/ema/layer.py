@@ -14,6 +14,8 @@ from smrdsl.kernels.initial import Draw, fill, fill_normal
 from smrdsl.kernels.memo import Kept, Memo
 from smrdsl.kernels.parameters import reading_of
 from smrdsl.kernels.powers import wide
+from smrdsl.kernels.step_cores import write_bank
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.kernels.transition import Diagonal, RealDiagonal
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.ema import OPERATOR, EmaParams, parameters
@@ -55,15 +57,18 @@ class Ema(nn.Module):
             fill_normal(self.omega, 1.0, draw("omega"))
 
     def forward(self, x: Tensor, *, lengths: Tensor | None = None) -> Tensor:
-        return core.forward(self._fixed(), self.strategy, x, None, None, lengths)
+        return core.forward(self.bank(), self.strategy, x, None, None, lengths)
 
     def extend(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        return core.extend(self._fixed(), self.strategy, x, h, None, None)
+        return core.extend(self.bank(), self.strategy, x, h, None, None)
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        return core.step(self._fixed(), x, h, None, None)
+        return core.step(self.bank(), x, h, None, None)
 
-    def _fixed(self) -> Fixed:
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream | None:
+        return write_bank(program, self.bank(), streams[0], state[0])
+
+    def bank(self) -> Fixed:
         return self.memo([*self.parameters()], self._make_fixed)
 
     def _make_fixed(self, kept: Kept | None) -> Fixed:

@@ -52,7 +52,7 @@ def parameters(p: LinearParams, inputs: Streams, output: StreamType) -> dict[str
 
 def cost(p: LinearParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
     rows = positions(inputs[0], length)
-    return Cost(2 * rows * inputs[0].width * p.width, rows * inputs[0].width)
+    return Cost(2 * rows * inputs[0].width * p.width)
 
 
 OPERATOR = Operator(
@@ -63,6 +63,7 @@ OPERATOR = Operator(
     layer="smrdsl.ops.linear.layer:Linear",
     parameters=parameters,
     cost=cost,
+    channel_map=lambda p: "" if p.tie else "dense",
     equations="y = x W^T + b",
     samples=(
         (LinearParams(width=5), (StreamType.real(8),)),

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
 from smrdsl.kernels.initial import Draw, fill_linear, fill_uniform
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.linear import LinearParams
 
@@ -33,3 +34,13 @@ class Linear(nn.Module):
         weight = self.weight if tied is None else tied
         assert weight is not None, "a tied linear needs the weight it shares"
         return F.linear(x, weight, self.bias)
+
+    def write_step(
+        self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...], *tied: Tensor
+    ) -> Stream:
+        weight = tied[0] if tied else self.weight
+        assert weight is not None, "a tied linear needs the weight it shares"
+        return program.linear(streams[0], weight, self.bias)
+
+    def channel_map(self) -> tuple[Tensor, Tensor | None] | None:
+        return None if self.weight is None else (self.weight, self.bias)

@@ -73,8 +73,9 @@ def uses_lengths(p: NormParams) -> bool:
 
 
 def cost(p: NormParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
-    elements = positions(inputs[0], length) * inputs[0].width
-    return Cost(8 * elements, elements)
+    rows, width = positions(inputs[0], length), inputs[0].width
+    scaled = width if p.affine and p.kind in ("rms", "scale") else 0
+    return Cost(8 * rows * width, 0 if p.kind == "batch" else rows * (scaled + 2 * p.groups))
 
 
 OPERATOR = Operator(
@@ -86,6 +87,8 @@ OPERATOR = Operator(
     parameters=parameters,
     cost=cost,
     uses_lengths=uses_lengths,
+    learns_forward=uses_lengths,
+    channel_map=lambda p: "diagonal" if p.kind == "batch" else "",
     families=("norm",),
     equations="layer, batch: y = (x - mean) / sqrt(var + eps) * weight + bias\n"
     "rms: y = x / sqrt(mean(x^2) + eps) * weight\nscale: y = g x / sqrt(mean(x^2) + eps)",

@@ -11,6 +11,7 @@ from smrdsl.core.types import StreamType
 from smrdsl.kernels.core import in_precision
 from smrdsl.kernels.initial import Draw, fill
 from smrdsl.kernels.lengths import silence
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.norm import NormParams
 
@@ -83,6 +84,32 @@ class Norm(nn.Module):
             self.eps,
         )
         return y.reshape(x.shape)
+
+    def channel_map(self) -> tuple[Tensor, Tensor] | None:
+        """`batch` by its running statistics."""
+        if self.kind != "batch" or self.training:
+            return None
+        weight = torch.rsqrt(self.running_var + self.eps)
+        if self.weight is None or self.bias is None:
+            return weight, -self.running_mean * weight
+        weight = weight * self.weight
+        return weight, self.bias - self.running_mean * weight
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream | None:
+        if self.kind == "batch":
+            return None if self.training else program.affine(*streams, *self._running())
+        weight = self.weight if self.g is None else self.g.expand(self.width)
+        centred = self.kind == "layer"
+        groups = 1 if centred else self.groups
+        return program.norm(*streams, weight, self.bias, self.eps, centred=centred, groups=groups)
+
+    def _running(self) -> tuple[Tensor, Tensor]:
+        """What the running statistics and the parameters scale and shift by."""
+        scale = torch.rsqrt(self.running_var + self.eps)
+        if self.weight is None or self.bias is None:
+            return scale, -self.running_mean * scale
+        scale = scale * self.weight
+        return scale, self.bias - self.running_mean * scale
 
     def _padded_batch(self, x: Tensor, lengths: Tensor) -> Tensor:
         """The same for x with zeros behind the ends, which do not count."""

@@ -24,13 +24,14 @@ HiPPO"; initial values as in state-spaces/s4.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from smrdsl.core.types import StreamType
 from smrdsl.ops import _cores as cores
-from smrdsl.ops.contract import Cost, Operator, Parameter, Params, Range, Streams, always
+from smrdsl.ops.contract import Cost, Operator, Parameter, Params, Range, Streams, always, way
 from smrdsl.ops.s4.timings import TIMINGS
 
 RANKS = {"legs": 1, "legt": 2, "fout": 1, "lagt": 1}
@@ -80,15 +81,18 @@ def parameters(p: S4Params, inputs: Streams, output: StreamType) -> dict[str, Pa
 
 
 def cost(p: S4Params, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
-    width, n = inputs[0].width, p.state
+    width, n, (name, _) = inputs[0].width, p.state, way(strategy)
     one_step = 2 * n * n if p.disc == "zoh" else 4 * n * (1 + p.rank)
-    core = cores.cost(p, width, length, strategy, one_step if strategy == "recurrent" else 2 * n * n)
-    if strategy == "recurrent":
+    core = cores.cost(p, width, length, strategy, one_step if name == "recurrent" else 2 * n * n)
+    if name == "recurrent":
         return core
-    span = min(length, cores.CHUNK) if strategy == "scan" else length
+    span = min(length, cores.CHUNK) if name == "scan" else length
     squares = math.ceil(math.log2(max(2, span)))
     spread = 2 * math.isqrt(span) * 2 * n * n
-    return Cost(core.flops + width * (squares * 2 * n**3 + spread), core.activations + width * squares * n * n)
+    powers = cores.chunk_of(length) / cores.CHUNK * (360 * n + 9 * n * n)
+    if name == "conv":
+        powers = 5 * n * n * max(0.5, squares - 5)
+    return replace(core, flops=core.flops + width * (squares * 2 * n**3 + spread), once=core.once + width * powers)
 
 
 OPERATOR = Operator(
@@ -101,6 +105,7 @@ OPERATOR = Operator(
     state=cores.state,
     cost=cost,
     looks_ahead=cores.looks_ahead,
+    steady_bank=lambda p: not cores.looks_ahead(p),
     families=("ssm", "mixer"),
     strategies=cores.STRATEGIES,
     timings=TIMINGS,

@@ -72,6 +72,7 @@ OPERATOR = Operator(
     state=cores.state,
     cost=cost,
     looks_ahead=cores.looks_ahead,
+    steady_bank=lambda p: not cores.looks_ahead(p),
     families=("ssm", "mixer"),
     strategies=cores.STRATEGIES,
     timings=TIMINGS,
