@@ -39,6 +39,12 @@ def test_the_pages_of_operators_are_up_to_date(tmp_path: Path) -> None:
     assert found == wanted
 
 
+def test_the_page_of_passes_is_up_to_date() -> None:
+    from docs.generate import passes_page
+
+    assert (ROOT / "docs" / "passes.md").read_text(encoding="utf-8") == passes_page()
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):

@@ -21,6 +21,7 @@ from torch import fx, nn
 from smrdsl.graph.graph import Graph, Location, Node
 from smrdsl.lowering.context import BY_SEQUENCE, context, told, turned_by
 from smrdsl.lowering.pairs import fold
+from smrdsl.lowering.recompute import regions_of
 from smrdsl.ops.contract import load
 
 FORMS = ("parallel", "chunk", "step")
@@ -41,10 +42,10 @@ def _place(key: str) -> str:
 def to_fx(g: Graph, root: nn.Module, form: str) -> fx.GraphModule:
     """One form of a graph, over the layers that `root` holds under their paths."""
     assert form in FORMS, form
-    return fx.GraphModule(root, _Writer(g, form).write(), class_name=g.name)
+    return fx.GraphModule(root, Writer(g, form).write(), class_name=g.name)
 
 
-class _Writer:
+class Writer:
     """Writes the fx graph of one form."""
 
     def __init__(self, g: Graph, form: str) -> None:
@@ -66,21 +67,25 @@ class _Writer:
             u = self._at(self.g.input, self.fx.call_function(fold, (u,)))
             for name in [n for n in self.context if n in BY_SEQUENCE]:
                 self.context[name] = self.fx.call_function(fold, (self.context[name],))
-        for key, node, inputs in self.g:
-            if key == self.g.input:
-                self.values[key] = u
-                continue
-            arguments = [self.values[i] for i in inputs]
-            for name in self.g.shared(key):
-                arguments.append(self._at(key, self.fx.get_attr(f"{node.shares}.{name}")))
-            keywords = {name: self.context[name] for name in told(self.g, key, self.form)}
-            if key in self.turned_by:
-                keywords["dt"] = self._clock(self.turned_by[key])
-            self.values[key] = self._call(key, node, arguments, keywords, state)
+        self.values[self.g.input] = u
+        for key in self.g.keys:
+            if key != self.g.input:
+                self.add(key, state)
         y = self.values[self.g.output]
         self.fx.output(y if state is None else (y, self.state_after))
         self.fx.lint()
         return self.fx
+
+    def add(self, key: str, state: fx.Node | None = None) -> None:
+        """Write what one node computes, of values that are there."""
+        node = self.g.node(key)
+        arguments = [self.values[i] for i in self.g.inputs(key)]
+        for name in self.g.shared(key):
+            arguments.append(self._at(key, self.fx.get_attr(f"{node.shares}.{name}")))
+        keywords = {name: self.context[name] for name in told(self.g, key, self.form) if name in self.context}
+        if key in self.turned_by:
+            keywords["dt"] = self._clock(self.turned_by[key])
+        self.values[key] = self._call(key, node, arguments, keywords, state)
 
     def _clock(self, flip: str) -> fx.Node:
         """The gaps behind a node that turns time round."""
@@ -111,7 +116,7 @@ class _Writer:
             layers = tuple(self._at(key, self.fx.get_attr(held.key)) for held in node.fusion.holds)
             arguments = [layers, *arguments]  # type: ignore[list-item]
         if state is None or not kept:
-            name = _variable(key)
+            name = variable(key)
             call = self.fx.create_node("call_module", target, tuple(arguments), dict(keywords), name=name)
             return self._at(key, call)
         before = [self._item(key, state, name) for name in kept]
@@ -121,14 +126,14 @@ class _Writer:
         self._at(key, call)
         for i, name in enumerate(kept):
             self.state_after[name] = self._item(key, call, i + 1)
-        return self._item(key, call, 0, _variable(key))
+        return self._item(key, call, 0, variable(key))
 
     def _item(self, key: str, whole: fx.Node, index: str | int, name: str | None = None) -> fx.Node:
         node = self.fx.create_node("call_function", operator.getitem, (whole, index), name=name)
         return self._at(key, node)
 
 
-def _variable(key: str) -> str:
+def variable(key: str) -> str:
     """What a node is called in the code; fx makes it unique, but does not know that `self` is taken."""
     return "self_" if key == "self" else key.replace(".", "_")
 
@@ -138,10 +143,11 @@ def failed_at(form: fx.GraphModule, error: BaseException) -> tuple[str, Location
 
     The code that fx writes has a line for each node, which starts with its name.
     """
-    code = type(form).forward.__code__
+    parts = {type(part).forward.__code__: part for part in (form, *regions_of(form))}
+    place = None
     for frame, number in traceback.walk_tb(error.__traceback__):
-        if frame.f_code is code:
-            name = form.code.splitlines()[number - 1].split()[0]
-            found = [n for n in form.graph.nodes if n.name == name]
-            return found[0].meta.get("spec") if found else None
-    return None
+        if part := parts.get(frame.f_code):
+            name = part.code.splitlines()[number - 1].split()[0]
+            found = [n for n in part.graph.nodes if n.name == name]
+            place = found[0].meta.get("spec") if found else None
+    return place

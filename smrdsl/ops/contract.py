@@ -111,11 +111,19 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds of one thread at a length, with width 256, batch 4 and the default arguments, in float32."""
+    """Milliseconds of one thread at a length, with width 256, batch 4 and the default arguments, in float32.
+
+    `batch`, `width` and `work` say how they grow, forward and training: with which power of the batch, of the width,
+    and of the operations of other arguments. Each was measured against a quarter. From a state on nothing is trained,
+    and both figures are those of the forward pass.
+    """
 
     length: int
     forward: float
     training: float
+    batch: tuple[float, float] = (1.0, 1.0)
+    width: tuple[float, float] = (1.0, 1.0)
+    work: tuple[float, float] = (1.0, 1.0)
 
 
 Streams = tuple[StreamType, ...]
@@ -197,9 +205,17 @@ class Operator:
     inexact: Callable[[Any], Mapping[str, str]] = lambda p: {}
     """Strategy that it does not have with these arguments -> why that would not be exact, for who asks for it."""
     timings: Mapping[str, tuple[Timing, ...]] = field(default_factory=dict)
-    """Strategy -> what it took, at several lengths (`python -m benchmarks.strategies` prints the table)."""
+    """Strategy -> what it took, at several lengths (`python -m benchmarks.strategies` prints the table).
+
+    By a native kernel it is called `STRATEGY+native`, with gaps `...+timed`, from a state on `...+state`.
+    """
+    measured: Callable[[int, float], tuple[Params, Streams]] | None = None
+    """A width and how many times the usual state -> arguments and streams that it is measured with, where those are not
+    the default arguments, with another `state`, on one stream."""
     uses_step: Callable[[Any], bool] = never
     """Whether it minds the sampling step: its layer takes the keywords `rate` and `dt`."""
+    needs_gaps: Callable[[Any], bool] = never
+    """Whether it can stand only where there are gaps, in timed models."""
     uses_lengths: Callable[[Any], bool] = never
     """Whether padding behind the end of a sequence could reach its output (what looks ahead, pools or takes statistics
     over time): then `forward` takes the keyword `lengths` (B), and leaves what each sequence alone would give."""
@@ -210,8 +226,16 @@ class Operator:
     `channel_map()` gives the weight, (width, input width) or of each channel, and the bias, or None just now."""
     steady_bank: Callable[[Any], bool] = never
     """Whether it runs one steady system a channel, ahead in time: its layer's `bank()` gives them (`kernels/core.py`)."""
+    gates_input: Callable[[Any], bool] = never
+    """Whether it multiplies its input by a gate of the channel's own last inputs, which are its state: its layer's
+    `front()` gives taps, bias and gate (`kernels/native_gated_bank.py`)."""
     learns_forward: Callable[[Any], bool] = never
     """Whether a forward pass in training changes what it holds, as running statistics: it must not be run twice."""
+    pointwise: Callable[[Any], str] = no_reason
+    """`one` where it is one operation on the single numbers of its inputs, `some` where it is several, one after the
+    other; `end` where it is several behind work of another kind; else nothing. All inputs then have one shape."""
+    adds: Callable[[Any], bool] = never
+    """Whether its output is the sum of its inputs."""
     joins_pair: bool = False
     """Whether it makes one of the two of a pair. Any other operator sees single sequences, and runs on both of them."""
     reverses: bool = False
@@ -224,6 +248,10 @@ class Operator:
     samples: tuple[tuple[Params, Streams], ...] = ()
     """Arguments and input types that the contract tests run over."""
 
+    def __reduce__(self) -> tuple[Callable[[str], Operator], tuple[str]]:
+        """By its name: what holds an operator can be sent to another process, which has it too."""
+        return _known, (self.name,)
+
     @property
     def can_use_step(self) -> bool:
         """Whether some of its samples mind the sampling step."""
@@ -233,6 +261,15 @@ class Operator:
         """Its strategies with these arguments."""
         return tuple(s for s in self.strategies if s not in self.inexact(p))
 
+    def measured_with(self, width: int, state: float = 1.0) -> tuple[Params, Streams]:
+        """The arguments and streams of its timings, at a width and so many times the usual state."""
+        if self.measured is not None:
+            return self.measured(width, state)
+        p = self.params()
+        if state != 1.0 and "state" in self.params.model_fields:
+            p = p.model_copy(update={"state": int(p.state * state)})  # type: ignore[attr-defined]
+        return p, (StreamType.real(width),)
+
     def load_layer(self) -> Any:
         """The layer's class; imports torch."""
         return load(self.layer) if isinstance(self.layer, str) else self.layer()
@@ -240,6 +277,12 @@ class Operator:
     def load_reference(self) -> Any:
         """The slow definition, a function of (layer, *streams) in float64; None where the layer is its own."""
         return load(self.reference) if self.reference else None
+
+
+def _known(name: str) -> Operator:
+    from smrdsl.ops.registry import operators
+
+    return operators()[name]
 
 
 def load(target: str) -> Any:

@@ -21,4 +21,4 @@ class DeadCode(Pass):
             if key in needed or g.parameters(key):
                 needed.update((key, *g.inputs(key)))
                 needed |= {node.shares} if node.shares else set()
-        return g.rebuild(e for e in g if e[0] in needed)
+        return g if len(needed) == len(g) else g.rebuild(e for e in g if e[0] in needed)

@@ -23,4 +23,4 @@ class DropSkip(Pass):
                 instead[key] = inputs[0]
             else:
                 kept.append((key, node, inputs))
-        return g.rebuild(kept, instead.get(g.output, g.output))
+        return g if not instead else g.rebuild(kept, instead.get(g.output, g.output))

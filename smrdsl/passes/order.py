@@ -11,7 +11,10 @@ from smrdsl.passes.contract import PLANNED, Pass, Watch, run_all
 from smrdsl.passes.dead_code import DeadCode
 from smrdsl.passes.drop_skip import DropSkip
 from smrdsl.passes.fold_maps import FoldMaps
+from smrdsl.passes.merge_systems import MergeSystems
+from smrdsl.passes.pointwise_chains import PointwiseChains
 from smrdsl.passes.siblings import Siblings
+from smrdsl.passes.smr_into_host import SmrIntoHost
 from smrdsl.plan.plan import Plan
 
 PASSES: tuple[Pass, ...] = (
@@ -22,6 +25,9 @@ FUSIONS: tuple[Pass, ...] = (
     FoldMaps(),  # first: fewer maps are left to stand side by side
     Siblings(),
     BothDirections(),
+    MergeSystems(),
+    SmrIntoHost(),
+    PointwiseChains(),  # last: what others fuse is more
 )
 
 

@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, fx, nn
 
 from smrdsl.core.errors import SmrError
+from smrdsl.graph.cost import rows
 from smrdsl.graph.graph import Graph
 from smrdsl.kernels.lengths import put_out
 from smrdsl.lowering.layers import initial_state, nest, set_strategies
+from smrdsl.lowering.recompute import recompute
+from smrdsl.lowering.stages import to_stages
 from smrdsl.lowering.to_fx import FORMS, FUSED, failed_at, fused_layers, to_fx
 from smrdsl.passes.contract import Watch
 from smrdsl.passes.order import executed
@@ -69,6 +72,7 @@ class CompiledModel(nn.Module):
         written = {form: to_fx(self._executed, self, form) for form in forms}
         for module in written.values():
             module._modules = self._modules
+        recompute(written["parallel"], [region.keys for region in self._plan.recompute])
         return written
 
     def __getstate__(self) -> dict[str, Any]:
@@ -202,6 +206,16 @@ class CompiledModel(nn.Module):
         self._plan = make_plan(self.graph, wanted)
         self._execute()
         return self._plan
+
+    def stages(self, count: int) -> list[fx.GraphModule]:
+        """The model in `count` parts that run one behind the other, for `torch.distributed.pipelining`.
+
+        Each is a module with the layers of this model that it runs, takes what the one before it gives, and takes about
+        as long as the others. Raises `SmrError` where the model cannot be cut so.
+        """
+        flops = {row.path: row.flops for row in rows(self.graph, self.plan.conditions.length)}
+        work = {k: sum(flops[h.key] for h in n.fusion.holds) if n.fusion else flops[k] for k, n, _ in self._executed}
+        return to_stages(self._executed, self, count, work)
 
     def parameter_groups(self, lr: float, weight_decay: float, ssm_lr: float = SSM_RATE) -> list[dict[str, Any]]:
         """Optimiser groups as the papers prescribe them per operator, for `torch.optim.AdamW` and its kin.

@@ -16,6 +16,7 @@ import smrdsl
 from smrdsl.core.errors import Report
 from smrdsl.core.source import Source
 from smrdsl.graph.show import from_json, show, to_json
+from smrdsl.passes.order import FUSIONS
 from smrdsl.runtime.model import CompiledModel
 from smrdsl.syntax.format import format_text
 from tests.laws.random_specs import ALL, CAUSAL, specs
@@ -147,6 +148,30 @@ def test_passes_and_json_keep_the_function(text: str) -> None:
     with torch.no_grad():
         assert close(model(u), plain(u), EQUAL), text
     assert show(from_json(to_json(model.graph))) == show(model.graph)
+
+
+@settings(LAWS, max_examples=25)
+@given(specs(causal=False), st.sampled_from(["infer", "train"]), st.sampled_from(["float32", "float64"]))
+def test_fusing_keeps_values_and_gradients(text: str, mode: str, dtype: str) -> None:
+    options = {"dtype": dtype, "mode": mode, "length": LENGTH}
+    one, apart = (
+        smrdsl.compile_text(text, "base", disable=disable, **options).eval()
+        for disable in ((), [p.name for p in FUSIONS])
+    )
+    u = sequence(one, getattr(torch, dtype))
+    found = [values_and_gradients(model, u) for model in (one, apart)]
+    for a, b in zip(*found, strict=True):
+        assert close(a.double(), b.double(), 1e-9 if dtype == "float64" else 1e-4), text
+
+
+def values_and_gradients(model: CompiledModel, u: torch.Tensor) -> list[torch.Tensor]:
+    """The output, that without gradients, and the gradients of all that is learned."""
+    y, weights = model(u), [*model.parameters()]
+    with torch.no_grad():
+        again = model(u)
+    needed = [w for w in weights if w.requires_grad]
+    gradients = torch.autograd.grad(y.square().mean(), needed, allow_unused=True) if y.requires_grad else ()
+    return [y.detach(), again, *(g for g in gradients if g is not None)]
 
 
 @settings(LAWS, max_examples=25)

@@ -12,7 +12,7 @@ from smrdsl.graph.show import show
 from smrdsl.passes.contract import run_all
 from smrdsl.passes.dead_code import DeadCode
 from smrdsl.passes.drop_skip import DropSkip
-from smrdsl.passes.order import PASSES, passes_without
+from smrdsl.passes.order import FUSIONS, PASSES, passes_without
 
 BODY = """
   skip
@@ -21,6 +21,11 @@ BODY = """
   residual { skip  s4d(state=2)  skip }
   parallel(merge=add) { branch { skip } branch { silu } }
   skip
+"""
+MORE = """
+  bidirectional(merge=add) { s4d(state=2)  gelu }
+  parallel(merge=add) { branch { s4d(state=2) } branch { s4d(state=4) } }
+  smr  s4d(state=2)  linear(4)  norm(batch)
 """
 
 
@@ -63,9 +68,9 @@ def test_dead_code_keeps_the_owner_of_a_shared_weight() -> None:
     assert list(g.keys) == ["tokens", "tok", "linear"]
 
 
-@pytest.mark.parametrize("p", PASSES, ids=lambda p: p.name)
+@pytest.mark.parametrize("p", [*PASSES, *FUSIONS], ids=lambda p: p.name)
 def test_a_pass_is_pure_idempotent_and_says_its_law(p) -> None:
-    g = graph()
+    g = graph(BODY + MORE)
     before = show(g)
     once = p.run(g)
     assert show(g) == before

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Misfit, Operator, Params, Streams, need_real
+from smrdsl.ops.contract import Misfit, Operator, Params, Streams, keeping, need_real
 
 
 class NoParams(Params):
@@ -41,8 +41,11 @@ def row(name: str, sign: str, equation: str, streams: tuple[str, ...], *argument
         params=type(arguments[0]),
         infer=infer,
         layer=f"smrdsl.ops.arithmetic.layer:{name.capitalize()}",
+        cost=keeping(inputs=name == "mul"),
+        adds=lambda p: name == "add",
         streams=streams,
         structural=True,
+        pointwise=lambda p: "one",
         equations=f"y = {equation}",
         samples=tuple((p, (place,) * len(streams)) for p in arguments for place in places),
     )

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Misfit, Operator, Params, Streams, need_real, need_sequence
+from smrdsl.ops.contract import Cost, Misfit, Operator, Params, Streams, elements, need_real, need_sequence
 
 Merge = Literal["add", "mul", "mean", "concat"]
 MERGES = "`add`, `mul` and `mean` need equal widths, `concat` puts the channels side by side."
@@ -59,6 +59,18 @@ def infer_bidirectional(p: BidirectionalParams, inputs: Streams) -> StreamType:
     return infer_merge("bidirectional", p.merge, inputs)
 
 
+def cost(
+    p: ParallelParams | BidirectionalParams, inputs: Streams, output: StreamType, length: int, strategy: str
+) -> Cost:
+    """Only products are kept, with what they were made of."""
+    numbers, more = elements(inputs, length), elements(inputs[2:], length)
+    return Cost(numbers, more if p.merge == "mul" else 0, inputs=p.merge == "mul")
+
+
+def pointwise(p: ParallelParams | BidirectionalParams) -> str:
+    return "" if p.merge == "concat" else "one"
+
+
 def always(p: Params) -> bool:
     return True
 
@@ -78,7 +90,10 @@ PARALLEL = Operator(
     summary="Joins what parallel branches leave.",
     params=ParallelParams,
     infer=infer_parallel,
+    pointwise=pointwise,
+    adds=lambda p: p.merge == "add",
     layer="smrdsl.ops.merge.layer:Merged",
+    cost=cost,
     streams=("x", "..."),
     structural=True,
     equations="add: y = a + b + ...;  mul: y = a * b * ...\nmean: y = (a + b + ...) / n;  concat: y = [a, b, ...]",
@@ -95,7 +110,9 @@ BIDIRECTIONAL = Operator(
     summary="Joins what a block leaves on the sequence and on its reverse.",
     params=BidirectionalParams,
     infer=infer_bidirectional,
+    pointwise=pointwise,
     layer="smrdsl.ops.merge.layer:Merged",
+    cost=cost,
     looks_ahead=always,
     streams=("ahead", "back"),
     structural=True,

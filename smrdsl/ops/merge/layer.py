@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.merge import BidirectionalParams, ParallelParams
 
@@ -26,3 +27,11 @@ class Merged(nn.Module):
             return reduce(torch.mul, streams)
         total = reduce(torch.add, streams)
         return total if self.merge == "add" else total / len(streams)
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        if self.merge == "concat":
+            return program.join(streams)
+        if self.merge == "mul":
+            return reduce(program.gate, streams)
+        total = reduce(program.add, streams)
+        return total if self.merge == "add" else program.affine(total, 1.0 / len(streams))
