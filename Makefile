@@ -27,10 +27,12 @@ lint: $(READY)   ## ruff and pyright
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-bench: $(READY)  ## measure compiling, and us beside the peers (S4=folder of a state-spaces/s4 checkout)
+bench: $(READY)  ## measure compiling, us beside the peers (S4=, MEGA=, MINIMAL= name folders of theirs), steps and plans
 	$(BIN)/python -m benchmarks.compile_time
-	$(BIN)/python -m benchmarks.s4d_forward $(if $(S4),--s4 $(S4))
-	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.peers --threads 1 2 \
+	  $(if $(S4),--s4 $(S4)) $(if $(MEGA),--mega $(MEGA)) $(if $(MINIMAL),--mamba-minimal $(MINIMAL))
+	$(BIN)/python -m benchmarks.decode
+	$(BIN)/python -m benchmarks.regret
 
 fuzz: $(READY)   ## native kernels under AddressSanitizer and UBSan, with random shapes
 	$(BIN)/python -m tests.native.fuzz

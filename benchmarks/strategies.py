@@ -1,64 +1,56 @@
-"""Times every strategy of every core at several lengths: `python -m benchmarks.strategies [OPERATOR ...]`.
+"""Times every strategy of every core at several lengths: `python -m benchmarks.strategies [OPERATOR[:STRATEGY] ...]`.
 
-One thread, float32, width 256, batch 4, default arguments; medians of process time. The plan chooses by these
-numbers: what this prints is what an operator declares as its `timings`. A strategy that ran a native kernel is printed
-as `STRATEGY+native`; with SMRDSL_NATIVE=off all run on torch alone.
+One thread, float32, width 256, batch 4, default arguments; medians of process time. The plan chooses by these numbers
+where a machine was not calibrated: what this prints is what an operator declares as its `timings`. A strategy that ran
+a native kernel is called `STRATEGY+native`; run it with SMRDSL_NATIVE=off too, for those of torch alone. Behind the
+times stand the powers of batch, width and work by which they grow, where these are not 1.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 import torch
 
-from smrdsl.core.types import StreamType
-from smrdsl.lowering.layers import draw_for
-from smrdsl.ops.contract import Operator, Streams
-from smrdsl.ops.registry import operators
-from smrdsl.plan.measured import BATCH, NATIVE, WIDTH
-from smrdsl.runtime.calibrate import runs_natively
-from smrdsl.runtime.timing import medians, stream, work_of
+from smrdsl.ops.contract import Operator, Timing
+from smrdsl.runtime.calibrate import cores, measure
 
-LENGTHS = (1, 4, 16, 64, 256, 1024, 4096, 16384)
-LONGEST_LOOP = 1024
-"""Beyond it a loop in Python is far behind; its time is proportional to the length."""
-WIDTHS = {"ssd_scan": (WIDTH, 128, 128, WIDTH // 64)}
-"""Of the streams of operators that read several."""
-SECONDS = 3.0
-"""For each operator and length, at least."""
+LENGTHS = (1, 16, 128, 1024, 4096)
+SECONDS = 0.2
+"""For each operator and length, at least; three runs of everything take longer."""
 
 
-def prepared(op: Operator) -> tuple[torch.nn.Module, Streams]:
-    """A layer with the default arguments, and its streams."""
-    params, inputs = op.params(), tuple(map(StreamType.real, WIDTHS.get(op.name, (WIDTH,))))
-    layer = op.load_layer()(params, inputs, op.infer(params, inputs))
-    layer.reset_parameters(draw_for(0, op.name))
-    return layer, inputs
+def tables(op: Operator, strategies: tuple[str, ...] | None) -> dict[str, tuple[Timing, ...]]:
+    """The timings of an operator by strategy."""
+    found: dict[str, tuple[Timing, ...]] = {}
+    for _, timings in measure(op, LENGTHS, SECONDS, strategies):
+        for name, timing in timings.items():
+            found[name] = (*found.get(name, ()), timing)
+    return found
 
 
-def tables(op: Operator) -> dict[str, list[str]]:
-    """Strategy -> its lines."""
-    layer, inputs = prepared(op)
-    names = {s: s + NATIVE if runs_natively(layer, s, inputs) else s for s in op.strategies}
-    lines: dict[str, list[str]] = {name: [] for name in names.values()}
-    for length in LENGTHS:
-        streams = [stream(i, BATCH, length) for i in inputs]
-        able = {s: name for s, name in names.items() if not (length > LONGEST_LOOP and name == "recurrent")}
-        works = {(s, t): work_of(layer, s, streams, t) for s in able for t in (False, True)}
-        found = medians(works, SECONDS)
-        for s, name in able.items():
-            lines[name].append(f"        Timing({length}, {found[s, False]:.3g}, {found[s, True]:.3g}),")
-    return lines
+def written(table: Mapping[str, tuple[Timing, ...]]) -> str:
+    """A table as it stands in an operator's `timings.py`."""
+    lines = ["{"]
+    for name, timings in table.items():
+        lines += [f'    "{name}": (', *(f"        {_call(t)}," for t in timings), "    ),"]
+    return "\n".join([*lines, "}"])
+
+
+def _call(t: Timing) -> str:
+    powers = (t.batch, t.width, t.work)
+    figures = [f"{t.length}", f"{t.forward:.3g}", f"{t.training:.3g}"]
+    return f"Timing({', '.join(figures + [str(p) for p in powers] * any(p != (1.0, 1.0) for p in powers))})"
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    for name, op in operators().items():
-        if not op.strategies or (sys.argv[1:] and name not in sys.argv[1:]):
-            continue
-        print(f"{name}: Timing(length, forward, training) in milliseconds")
-        for strategy, lines in tables(op).items():
-            print(f'    "{strategy}": (', *lines, "    ),", sep="\n", flush=True)
+    wanted = dict(word.partition(":")[::2] for word in sys.argv[1:]) or dict.fromkeys((op.name for op in cores()), "")
+    for op in cores():
+        if op.name in wanted:
+            strategies = (wanted[op.name],) if wanted[op.name] else None
+            print(f"{op.name} = {written(tables(op, strategies))}", flush=True)
 
 
 if __name__ == "__main__":

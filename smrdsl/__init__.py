@@ -31,12 +31,14 @@ HOMES = {
     "lower": "smrdsl.compiler",
     "operator": "smrdsl.ops.custom",
     "render": "smrdsl.draw.render",
+    "train": "smrdsl.training.train",
 }
 
-__all__ = [*HOMES, "ops"]
+__all__ = [*HOMES, "ops", "probe"]
 
 if TYPE_CHECKING:
     from smrdsl import ops as ops
+    from smrdsl import probe as probe
     from smrdsl.compiler import compile as compile
     from smrdsl.compiler import compile_text as compile_text
     from smrdsl.compiler import layer as layer
@@ -53,11 +55,12 @@ if TYPE_CHECKING:
     from smrdsl.spec.limits import Limits as Limits
     from smrdsl.spec.resolve import check as check
     from smrdsl.spec.resolve import check_text as check_text
+    from smrdsl.training.train import train as train
 
 
 def __getattr__(name: str) -> Any:
-    if name == "ops":
-        return import_module("smrdsl.ops")
+    if name in ("ops", "probe"):  # rooms that can be called
+        return import_module(f"smrdsl.{name}")
     if name not in HOMES:
         raise AttributeError(f"module 'smrdsl' has no attribute {name!r}")
     value = getattr(import_module(HOMES[name]), name)

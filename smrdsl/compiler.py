@@ -72,6 +72,8 @@ def plan_lowered(
     dtype: Any = None,
     device: Any = None,
     disable: Iterable[str] = (),
+    threads: int | None = None,
+    memory: int | str | None = None,
     watch: Watch | None = None,
 ) -> tuple[Graph, Plan]:
     """From a graph to the one that is executed, and how: passes and plan. Needs no torch."""
@@ -85,6 +87,8 @@ def plan_lowered(
         dtype or "float32",
         device or "cpu",
         disable,
+        threads,
+        memory,
     )
     return graph, make_plan(graph, wanted)
 
@@ -129,7 +133,9 @@ def compile(path: str | os.PathLike[str], model: str | None = None, **options: A
     plan for (any other runs too). mode: "train" gives it in training mode, "infer" and "decode" in evaluation
     mode. seed: of the initial weights, drawn per parameter path. weights: a safetensors file, a package, or a
     checkpoint of transformers or mamba_ssm (docs/checkpoints.md). dtype (float32 unless given), device: as torch
-    has them. disable: names of passes. limits: `Limits`.
+    has them. disable: names of passes. threads: to plan for, torch's unless given. memory: what the peak has to fit
+    in, bytes or a text such as "2GiB"; the model then runs parts of itself again where they cannot be kept.
+    limits: `Limits`.
     Raises `SpecError` with all diagnostics.
     """
     limits = options.get("limits") or Limits()

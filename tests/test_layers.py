@@ -24,6 +24,9 @@ ROOMS = {
     "checkpoints": {"core", "syntax", "ops", "graph"},
     "runtime": {"core", "kernels", "ops", "graph", "passes", "plan", "lowering", "draw", "checkpoints"},
     "draw": {"core", "ops", "graph"},
+    "data": {"core"},
+    "training": {"core", "spec", "graph", "data", "runtime", "compiler"},
+    "probe": {"core", "data", "ops", "graph", "passes", "spec", "runtime", "compiler"},
 }
 OWNERS = {
     "lark": {"syntax"},
@@ -33,8 +36,12 @@ OWNERS = {
     "torch.fx": {"lowering", "runtime"},
     "safetensors": {"runtime"},
     "click": {"cli"},
+    "matplotlib": {"probe"},
+    "lightning": {"training"},
+    "sklearn": {"data"},
+    "statsmodels": {"data"},
 }
-NEEDS_TORCH = {"kernels", "lowering", "runtime"}
+NEEDS_TORCH = {"kernels", "lowering", "runtime", "training", "probe"}
 
 
 def imports(file: Path) -> Iterator[str]:

@@ -14,6 +14,7 @@ from smrdsl.cli.options import lower_model, model_options
 from smrdsl.cli.output import paint
 from smrdsl.draw.boxes import arguments
 from smrdsl.graph.graph import Graph
+from smrdsl.plan.budget import size
 from smrdsl.plan.plan import Plan
 from smrdsl.runtime.conditions import LARGEST
 
@@ -36,6 +37,14 @@ class Measured:
     @property
     def regret(self) -> float:
         return self.measured[self.chosen] / min(self.measured.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What the whole model takes: milliseconds and, in training, bytes at the peak of a step by AdamW."""
+
+    milliseconds: float
+    peak: int | None
 
 
 @click.command()
@@ -62,11 +71,12 @@ def command(
     console = Console(stderr=True, quiet=as_json)
     with console.status("importing torch") as status:
         from smrdsl.compiler import compile_lowered
+        from smrdsl.runtime.memory import training_peak
         from smrdsl.runtime.timing import alike, medians, model_input, model_work
         from smrdsl.runtime.timing import threads as running
 
         with running(threads) as count:
-            model = compile_lowered(lowered, length=length, batch=batch, mode=mode)
+            model = compile_lowered(lowered, length=length, batch=batch, mode=mode, threads=count)
             plan, graph = model.plan, model.graph
             found = []
             for keys in alike(graph, tuple(k for k in plan.choices if len(plan.choices[k].predicted) > 1)):
@@ -74,7 +84,8 @@ def command(
                 found.append(_measure(graph, plan, keys))
             status.update("measuring the whole model")
             u = model_input(graph, plan.conditions.batch, plan.conditions.length)
-            whole = medians({"model": model_work(model, u, training=mode == "train")}, SECONDS)["model"]
+            time = medians({"model": model_work(model, u, training=mode == "train")}, SECONDS)["model"]
+            whole = Whole(time, training_peak(model, u) if mode == "train" else None)
     if as_json:
         print(json.dumps(as_dict(plan, found, whole), indent=1), flush=True)
     else:
@@ -91,7 +102,7 @@ def _measure(g: Graph, plan: Plan, keys: list[str]) -> Measured:
     return Measured(tuple(keys), name, choice.strategy, dict(choice.predicted), medians(works, SECONDS))
 
 
-def report(g: Graph, plan: Plan, found: list[Measured], whole: float, threads: int) -> Iterator[str]:
+def report(g: Graph, plan: Plan, found: list[Measured], whole: Whole, threads: int) -> Iterator[str]:
     """The table that a person reads."""
     c = plan.conditions
     work = "forward and backward" if c.mode == "train" else "forward"
@@ -105,8 +116,10 @@ def report(g: Graph, plan: Plan, found: list[Measured], whole: float, threads: i
             mark = "   chosen" if strategy == m.chosen else ""
             yield f"  {strategy:<10} {ms:>9.3g} ms {m.predicted[strategy]:>9.3g} ms{mark}"
     yield ""
-    samples = 1000 * c.batch * c.length / whole
-    yield f"the whole model: {whole:.3g} ms, {samples:,.0f} samples a second"
+    samples = 1000 * c.batch * c.length / whole.milliseconds
+    yield f"the whole model: {whole.milliseconds:.3g} ms, predicted {plan.time:.3g}; {samples:,.0f} samples a second"
+    if whole.peak:
+        yield f"memory at the peak of a step by AdamW: {size(whole.peak)}, predicted {size(plan.memory.peak)}"
     if found:
         good = sum(m.regret <= NEAR for m in found)
         worst = max(found, key=lambda m: m.regret)
@@ -116,7 +129,8 @@ def report(g: Graph, plan: Plan, found: list[Measured], whole: float, threads: i
         )
 
 
-def as_dict(plan: Plan, found: list[Measured], whole: float) -> dict[str, object]:
+def as_dict(plan: Plan, found: list[Measured], whole: Whole) -> dict[str, object]:
     """What a program reads."""
     cores = [asdict(m) | {"regret": m.regret} for m in found]
-    return {"conditions": asdict(plan.conditions), "milliseconds": whole, "cores": cores}
+    figures = {"milliseconds": whole.milliseconds, "predicted": plan.time, "peak": whole.peak}
+    return {"conditions": asdict(plan.conditions), **figures, "memory": asdict(plan.memory), "cores": cores}

@@ -18,7 +18,7 @@ from smrdsl.plan.calibration import calibration, place, write
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the timings as JSON.")
 def command(show: bool, quiet: bool, as_json: bool) -> int:
-    """Measure what every core takes on this machine by every strategy, in about a minute, and keep it."""
+    """Measure what every core takes on this machine by every strategy, in under two minutes, and keep it."""
     if show:
         print(f"timings {calibration().told}\n  {place()}", flush=True)
         return 0

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from smrdsl.cli.dump import Dump
-from smrdsl.cli.options import lower_model, model_options
+from smrdsl.cli.options import lower_model, memory_option, model_options
 from smrdsl.compiler import Lowered, compile_lowered
 from smrdsl.core.errors import SmrError
 from smrdsl.graph.graph import Graph
@@ -28,6 +28,7 @@ from smrdsl.runtime.conditions import DTYPES, LARGEST, MODES
 @click.option("--device", default=None, help="cpu, cuda, ...")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the initial weights.")
 @click.option("--weights", metavar="PATH", help="A file, a package or a checkpoint with the model's weights.")
+@memory_option
 @click.option("--disable", multiple=True, metavar="PASS", help="Leave a pass out. Repeatable.")
 @click.option("--dump-passes", "dump", metavar="DIR", help="Write the graph after each pass: text, picture, time.")
 @click.option("--quiet", is_flag=True, help="Print nothing but diagnostics.")

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from smrdsl.cli.options import lower_model, model_options
+from smrdsl.cli.options import lower_model, memory_option, model_options
 from smrdsl.cli.output import paint
 from smrdsl.compiler import plan_lowered
 from smrdsl.core.errors import SmrError
@@ -22,10 +22,14 @@ from smrdsl.graph.cost import rows, total
 from smrdsl.graph.graph import Graph, Node
 from smrdsl.passes.contract import STARTS
 from smrdsl.passes.order import FUSIONS, executed, passes_without
+from smrdsl.plan.budget import size
 from smrdsl.plan.calibration import calibration
 from smrdsl.plan.explain import Turn, behind, turns
 from smrdsl.plan.plan import Choice, Plan
 from smrdsl.runtime.conditions import DTYPES, LARGEST, MODES
+
+MANY = 6
+"""Regions that are named one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Fired:
 @click.option("--mode", type=click.Choice(MODES), default="infer", show_default=True)
 @click.option("--dtype", type=click.Choice(DTYPES), default=None)
 @click.option("--device", default=None, help="cpu, cuda, ...")
+@memory_option
 @click.option("--disable", multiple=True, metavar="PASS", help="Leave a pass out. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print what is known as JSON.")
 def command(
@@ -100,8 +105,7 @@ def _made_one(node: Node) -> str:
 
 def report(g: Graph, plan: Plan, fired: list[Fired], others: dict[str, list[Turn]]) -> Iterator[str]:
     """The note that a person reads."""
-    c = plan.conditions
-    yield f"{g.name}: length {c.length:,}, batch {c.batch:,}, {c.mode}, {c.dtype} on {c.device}"
+    yield f"{g.name}: {job(plan)}"
     yield from ("", _head("passes"))
     yield from (_pass(f) for f in fired)
     yield from ("", f"{_head('execution')}, by timings {calibration().told}")
@@ -109,6 +113,34 @@ def report(g: Graph, plan: Plan, fired: list[Fired], others: dict[str, list[Turn
         yield "  nothing here can be executed in more than one way"
     for keys in _alike(g, plan, others):
         yield from _choice(g, keys, plan.choices[keys[0]], others[keys[0]])
+    yield from ("", f"{_head('memory')} and time, predicted")
+    yield from _memory(plan)
+    yield f"  {plan.time:.3g} ms in all, of what was not measured by its operations and bytes"
+
+
+def job(plan: Plan) -> str:
+    """The conditions of a plan, as people say them."""
+    c = plan.conditions
+    threads = f", {c.threads} thread{'s' * (c.threads > 1)}" if c.device == "cpu" else ""
+    return f"length {c.length:,}, batch {c.batch:,}, {c.mode}, {c.dtype} on {c.device}{threads}"
+
+
+def _memory(plan: Plan) -> Iterator[str]:
+    """The peak, what it is made of, and what is run again."""
+    c, m = plan.conditions, plan.memory
+    work = "a step of training by AdamW" if c.training else "a chunk" if c.stateful else "a forward pass"
+    budget = f", within {size(c.memory)}" if c.memory else ""
+    yield f"  {size(m.peak)} at the peak of {work}{budget}: weights {size(m.weights)}"
+    if c.training:
+        yield f"    gradients {size(m.gradients)}, optimiser {size(m.optimiser)}"
+        yield f"    kept for the backward pass {size(m.kept)}, and at most {size(m.temporary)} in use besides"
+    else:
+        state = f", state {size(m.state)}" if c.stateful else ""
+        yield f"    at most {size(m.temporary)} in use in one step{state}, and the streams between them"
+    if plan.recompute:
+        names = [region.name for region in plan.recompute]
+        told = ", ".join(names) if len(names) <= MANY else f"{names[0]}, ..., {names[-1]}, {len(names)} of them"
+        yield f"  run again in the backward pass: {told}; {plan.again:.3g} ms more"
 
 
 def _pass(f: Fired) -> str:
@@ -135,7 +167,7 @@ def _choice(g: Graph, keys: list[str], choice: Choice, others: list[Turn]) -> It
     yield f"  {node.op.name}({', '.join(arguments(node))}), {where}, {node.location}"
     for strategy, ms, times in behind(choice):
         mark = "chosen" if strategy == choice.strategy else f"{times:.3g} times that"
-        yield f"    {strategy:<10} {ms:>9.3g} ms   {mark}"
+        yield f"    {strategy:<10} {ms:>9.3g} ms {size(choice.memory[strategy]):>10}   {mark}"
     yield f"    {choice.strategy}: {choice.reason.partition(':')[0]}"
     for turn in others:
         yield f"    at {turn.condition} it would be {turn.strategy}"

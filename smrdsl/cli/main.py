@@ -62,9 +62,10 @@ def show_version(ctx: click.Context, option: click.Parameter, asked: bool) -> No
         return
     print(f"smrdsl {__version__}")
     if ctx.params["verbose"]:
-        from smrdsl.native import describe
+        from smrdsl.native import describe, describe_gpu
 
         print(describe())
+        print(describe_gpu())
     ctx.exit()
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from smrdsl.core.errors import Diagnostic, Report, SpecError
+from smrdsl.core.errors import Diagnostic, Report, SmrError, SpecError
 from smrdsl.core.source import Source
+from smrdsl.runtime.conditions import bytes_of
 from smrdsl.spec.evaluate import Evaluator
 from smrdsl.spec.files import Unit, read_source
 from smrdsl.spec.limits import Limits
@@ -39,6 +40,24 @@ def model_options(command: F) -> F:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def memory_option(command: F) -> F:
+    """--memory and --threads."""
+    for option in (
+        click.option("--memory", metavar="BYTES", callback=_bytes,
+                     help="What the peak has to fit in, such as 2GiB: parts are run again that cannot be kept."),
+        click.option("--threads", type=click.IntRange(1, 1024), help="To plan for; by default as many as torch takes."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _bytes(context: click.Context, option: click.Parameter, given: str | None) -> int | None:
+    try:
+        return None if given is None else bytes_of(given)
+    except SmrError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def read(file: str, limits: Limits) -> tuple[Source, Path | None]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import click
 
+from smrdsl import native
 from smrdsl.cli.options import lower_file, model_options
 from smrdsl.draw.boxes import arguments
 from smrdsl.draw.outline import Outline, Part, outline
@@ -40,7 +41,7 @@ def command(
     """Tell what each step of a model of FILE (`-` is standard input) learns, computes and keeps."""
     graph = lower_file(file, name, settings, limits)
     length = length or graph.length or DEFAULT_LENGTH
-    costs = {r.path: r for r in rows(graph, length, batch)}
+    costs = {r.path: r for r in rows(graph, length, batch, native=native.available())}
     if as_json:
         print(json.dumps(as_dict(graph, list(costs.values()), length, batch), indent=1), flush=True)
         return 0

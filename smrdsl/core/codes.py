@@ -151,7 +151,8 @@ CODES: dict[str, Code] = {
     ),
     "E0405": Code(
         "timed stream",
-        "The model takes the gaps between samples (`timed=true`), which only cores that use the step can mind.",
+        "A core cannot mind the gaps between samples that the model takes (`timed=true`), or a step needs gaps in a\n"
+        "model that takes none.",
     ),
     # 05 edits
     "E0501": Code(

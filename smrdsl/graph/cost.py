@@ -5,23 +5,28 @@
     activations   bytes kept for the backward pass, for the whole batch
     state         bytes that a step remembers for one sequence; what grows with the past, after `length` steps
 
-Of a model of pairs, one sequence is one pair: what runs on both counts twice.
+Of a model of pairs, one sequence is one pair: what runs on both counts twice. A stream that several nodes keep is in
+memory once, and counts at the first of them.
 
-The work of a node is that of its strategy; where the plan is to choose, that of the operator's first.
+The work of a node is that of its strategy; where the plan is to choose, that of the operator's first. With `native` it
+is that of native kernels, where there are any.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from smrdsl.core.types import StreamType
 from smrdsl.graph.graph import Graph, Location
 from smrdsl.graph.show import show_params
-from smrdsl.ops.contract import State
+from smrdsl.ops.contract import Cost, State, elements
 
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 INDEX_BYTES = 8
+NATIVE = "+native"
+"""Behind a strategy: by a native kernel, where it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +45,92 @@ class Row:
     location: Location | None = None
 
 
-def rows(g: Graph, length: int, batch: int = 1, dtype: str = "float32") -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes of a node in a batch: what it keeps of its own, and uses besides; and whether it keeps its streams."""
+
+    own: float
+    inputs: bool
+    output: bool
+    temporary: float
+    flops: float
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What costs depend on besides the graph: sizes, the type of numbers, and the strategies of nodes."""
+
+    length: int
+    batch: int = 1
+    dtype: str = "float32"
+    native: bool = False
+
+    @property
+    def size(self) -> int:
+        return BYTES[self.dtype]
+
+
+def rows(g: Graph, length: int, batch: int = 1, dtype: str = "float32", *, native: bool = False) -> list[Row]:
     """A row for each node, in order."""
-    return [row(g, key, length, batch, dtype) for key in g.keys]
+    job = Job(length, batch, dtype, native)
+    return list(_rows(g, job))
 
 
-def row(g: Graph, key: str, length: int, batch: int = 1, dtype: str = "float32") -> Row:
-    """The row of one node."""
-    node, size = g.node(key), BYTES[dtype]
-    strategy = node.strategy if node.strategy != "auto" else (*node.op.ways(node.params), "")[0]
-    cost = node.op.cost(node.params, *g.seen_types(key), length, strategy)
-    return Row(
-        path=key,
-        operator=node.op.name,
-        arguments=show_params(node.params),
-        output=str(node.type),
-        parameters=sum(p.size for p in g.parameters(key).values()),
+def _rows(g: Graph, job: Job) -> Iterator[Row]:
+    held: set[str] = set()
+    for key, node, _ in g:
+        used = footprint(g, key, job)
+        new = [k for k in dict.fromkeys(streams_kept(g, key, used)) if k not in held]
+        held.update(new)
+        yield Row(
+            path=key,
+            operator=node.op.name,
+            arguments=show_params(node.params),
+            output=str(node.type),
+            parameters=sum(p.size for p in g.parameters(key).values()),
+            flops=used.flops,
+            activations=used.own + sum(stream_bytes(g.node(k).type, job) for k in new),
+            state=state_bytes(g, key, job),
+            looks_ahead=node.op.looks_ahead(node.params),
+            location=node.location,
+        )
+
+
+def footprint(g: Graph, key: str, job: Job, strategy: str | None = None) -> Footprint:
+    """The bytes of one node, by a strategy or its own."""
+    node, cost = g.node(key), cost_of(g, key, job, strategy)
+    batch = job.batch * node.type.rows
+    return Footprint(
+        own=job.size * (batch * cost.activations + cost.once),
+        inputs=cost.inputs,
+        output=cost.output,
+        temporary=job.size * min(batch * cost.temporary, cost.most),
         flops=cost.flops * node.type.rows,
-        activations=cost.activations * node.type.rows * size * batch,
-        state=sum(_state_bytes(s, length, size) for s in g.state(key).values()) * node.type.rows,
-        looks_ahead=node.op.looks_ahead(node.params),
-        location=node.location,
     )
+
+
+def streams_kept(g: Graph, key: str, used: Footprint) -> tuple[str, ...]:
+    """The streams that a node keeps, by their keys."""
+    return (*(g.inputs(key) if used.inputs else ()), *((key,) if used.output else ()))
+
+
+def cost_of(g: Graph, key: str, job: Job, strategy: str | None = None) -> Cost:
+    """What the operator of a node declares."""
+    node = g.node(key)
+    if strategy is None:
+        strategy = node.strategy if node.strategy != "auto" else (*node.op.ways(node.params), "")[0]
+    return node.op.cost(node.params, *g.seen_types(key), job.length, strategy + NATIVE * job.native)
+
+
+def stream_bytes(type_: StreamType, job: Job) -> int:
+    """Bytes of a stream in a batch."""
+    size = INDEX_BYTES if type_.kind == "index" else job.size
+    return size * job.batch * type_.rows * elements((type_.single(),), job.length)
+
+
+def state_bytes(g: Graph, key: str, job: Job) -> int:
+    """Bytes that a step of a node remembers for one sequence, or one pair."""
+    return sum(_state_bytes(s, job.length, job.size) for s in g.state(key).values()) * g.node(key).type.rows
 
 
 def total(rows: Iterable[Row], path: str = "total") -> Row:

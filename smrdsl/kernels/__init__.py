@@ -24,6 +24,7 @@ Cores whose step, input and reading are new at every time:
     selective.py         a bank of diagonal systems (s6)
     selective_tiles.py   that in tiles of time, with a backward pass of its own
     native_selective.py  that one time after the other, by a native kernel
+    selective_peer.py    that by mamba_ssm on a GPU, where it is quicker
     heads.py             matrices for states, one decay per head (ssd)
     doubling.py          both for a length that is a symbol
 
@@ -31,4 +32,13 @@ Short convolutions, of `conv1d` and `smr`:
 
     depthwise.py     by torch
     native_taps.py   with a gate in the same pass, by a native kernel where there is one
+
+On a GPU, Triton's kernels stand in for the native ones, called in the same way:
+
+    triton_calls.py      where they run, and which there are; the others are imported when the first one runs
+    triton_common.py     what they share
+    triton_bank.py       diagonal systems, in tiles of time; triton_bank_back.py their gradients
+    triton_modes.py      complex modes
+    triton_selective.py  selective scans; triton_selective_back.py their gradients
+    triton_taps.py       short convolutions and gates
 """

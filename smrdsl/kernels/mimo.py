@@ -60,10 +60,10 @@ class Mimo:
         c = self.c.to(x.dtype)
         if self.d is None:
             return x @ c
-        # Summed in place, in the tensor made for d u: fresh memory costs more than arithmetic does.
-        y = (u * self.d.to(u.dtype)).contiguous()
-        y.flatten(0, -2).addmm_(x.flatten(0, -2), c)
-        return y
+        # Summed in place, in the tensor made for d u: fresh memory costs more than arithmetic does. That tensor must be
+        # no view of another, or autograd would copy the gradient for each part.
+        y = u.flatten(0, -2) * self.d.to(u.dtype)
+        return y.addmm_(x.flatten(0, -2), c).view(u.shape)
 
 
 def forward(

@@ -102,7 +102,7 @@ def run(strategy: str, modes: Modes, v: Tensor, x: Tensor) -> Tensor:
     """By the name of a strategy, or by another where it cannot: all are exact."""
     if not known(v.shape[1]):
         return double(modes, v, x)
-    if strategy == "recurrent" and v.shape[1] > 1 and fits(v, x):
+    if strategy == "recurrent" and v.shape[1] > 1 and fits(v, x, gpu=True):
         return recur_natively(modes, v, x)
     if strategy == "recurrent" and loops(v):
         return recur(modes, v, x)

@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from smrdsl.kernels.native_calls import SECOND, compact, expect, kernel
+from smrdsl.kernels.native_calls import PLACES, SECOND, compact, expect, kernel
 from smrdsl.kernels.system import System
 from smrdsl.kernels.transition import Diagonal, LowRank, RealDiagonal
 
@@ -80,7 +80,7 @@ def row(x: Tensor) -> Tensor:
     return x.squeeze(1).contiguous()
 
 
-@torch.library.custom_op("smrdsl::bank_forward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("smrdsl::bank_forward", mutates_args=(), device_types=PLACES)
 def bank_forward(
     u: Tensor,
     x: Tensor | None,
@@ -118,7 +118,7 @@ def like_forward(
     return u.new_empty(u.shape), u.new_empty(batch, channels, states), u.new_empty(kept)
 
 
-@torch.library.custom_op("smrdsl::bank_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("smrdsl::bank_backward", mutates_args=(), device_types=PLACES)
 def bank_backward(
     u: Tensor,
     a: Tensor,

@@ -9,26 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ctypes import c_int64, c_void_p
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
 from smrdsl import native
+from smrdsl.kernels import triton_calls
 from smrdsl.kernels.any_length import known
 from smrdsl.native import Library
 
 LIBRARY = native.library()
 THERE = LIBRARY is not None
 LONGEST_LOOP = 64
+PLACES = ("cpu", "cuda")
+"""The devices of the operators; `kernel` says what runs on each."""
 SECOND = "native kernels have no second derivatives: choose another strategy, `layer.strategy = 'scan'`"
 
 
-def fits(u: Tensor, x: Tensor | None = None) -> bool:
-    """Whether native kernels may run on a stream u (B, L, ...) after a state x."""
+def fits(u: Tensor, x: Tensor | None = None, *, gpu: bool = False) -> bool:
+    """Whether native kernels may run on a stream u (B, L, ...) after a state x; `gpu`: Triton has them too."""
     known_shape = known(u.shape[0]) and known(u.shape[1])
-    ordinary = u.dtype is torch.float32 and u.device.type == "cpu" and known_shape
-    return THERE and ordinary and (x is None or x.dtype is u.dtype) and not seen_through()
+    ordinary = u.dtype is torch.float32 and u.device.type == "cpu" and THERE
+    there = ordinary or (gpu and triton_calls.can_run(u))
+    return there and known_shape and (x is None or x.dtype is u.dtype) and not seen_through()
 
 
 def loops(u: Tensor) -> bool:
@@ -55,11 +60,12 @@ def kernel(name: str, sizes: int, arrays: int, library: Library | None = LIBRARY
 
     Tensors are float32, and compact unless the kernel is told otherwise. Raises MemoryError.
     """
-    if library is None:
-        return _missing
-    function = library.kernel(name, [c_int64] * (sizes + 1) + [c_void_p] * arrays)
+    function = missing if library is None else library.kernel(name, [c_int64] * (sizes + 1) + [c_void_p] * arrays)
 
     def call(*arguments: int | Tensor | None) -> None:
+        on = cast(Tensor, arguments[sizes]).device
+        if on.type in triton_calls.DEVICES:
+            return triton_calls.launch(name, on, *arguments)
         plain = (address(x) if isinstance(x, Tensor) else x for x in arguments)
         if function(torch.get_num_threads(), *plain):
             raise MemoryError(f"no memory is left for {name}")
@@ -82,5 +88,5 @@ def compact(x: Tensor | None) -> Tensor | None:
     return None if x is None else x.contiguous()
 
 
-def _missing(*arguments: object) -> None:
+def missing(*arguments: object) -> int:
     raise AssertionError("there are no native kernels")

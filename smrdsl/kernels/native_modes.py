@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smrdsl.kernels.native_calls import SECOND, compact, expect, kernel
+from smrdsl.kernels.native_calls import PLACES, SECOND, compact, expect, kernel
 
 FORWARD = kernel("modes_forward", 5, 5)
 BACKWARD = kernel("modes_backward", 5, 9)
 
 
-@torch.library.custom_op("smrdsl::modes_forward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("smrdsl::modes_forward", mutates_args=(), device_types=PLACES)
 def modes_forward(v: Tensor, x: Tensor, re: Tensor, im: Tensor) -> Tensor:
     """The states (B, L, 2P) that v leaves after the state x (B, 2P); a = re + i im, (P) or (B, L, P) each."""
     states = like_forward(v, x, re, im)
@@ -31,7 +31,7 @@ def like_forward(v: Tensor, x: Tensor, re: Tensor, im: Tensor) -> Tensor:
     return v.new_empty(v.shape)
 
 
-@torch.library.custom_op("smrdsl::modes_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("smrdsl::modes_backward", mutates_args=(), device_types=PLACES)
 def modes_backward(
     states: Tensor, x: Tensor, re: Tensor, im: Tensor, dstates: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -9,6 +9,7 @@ no second derivatives: a gradient that is to be derived again is that of `compos
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,18 +19,20 @@ from torch import Tensor, library
 from smrdsl.kernels import selective
 from smrdsl.kernels.core import Gap, in_full
 from smrdsl.kernels.native_bank import LANES, TILE
-from smrdsl.kernels.native_calls import compact, expect, fits, kernel
+from smrdsl.kernels.native_calls import PLACES, compact, expect, fits, kernel
 from smrdsl.kernels.native_second import derivable
 from smrdsl.kernels.steps import sampled
 
 FORWARD, BACKWARD = kernel("selective_forward", 5, 12), kernel("selective_backward", 5, 19)
 Given = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor, Tensor, Tensor | None, Tensor]
 """x and delta (B, L, D), bias (D), gaps (B, L) or None, A (D, N), b and c (B, L, N), d (D) or None, h (B, D, N)."""
+NativeRun = Callable[[Given, bool], tuple[Tensor, Tensor]]
+"""`run`, or what stands in for it."""
 
 
 def can_run(x: Tensor, h: Tensor, rate: Gap | None, dt: Tensor | None) -> bool:
     """Whether the kernel may run on a stream x (B, L, D) after the state h; it has no gradients for gaps."""
-    return fits(x, h) and not any(isinstance(gap, Tensor) and gap.requires_grad for gap in (rate, dt))
+    return fits(x, h, gpu=True) and not any(isinstance(gap, Tensor) and gap.requires_grad for gap in (rate, dt))
 
 
 def gaps_of(x: Tensor, rate: Gap | None, dt: Tensor | None) -> Tensor | None:
@@ -74,7 +77,7 @@ library.define(NAME, f"({STREAMS}, Tensor h, bool decay, bool keep) -> (Tensor, 
 library.define(BACK, f"({STREAMS}, Tensor kept, Tensor dy, Tensor dh, bool decay) -> ({', '.join(['Tensor'] * 8)})")
 
 
-@library.impl(NAME, "cpu")
+@library.impl(NAME, PLACES)
 def forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     """y, h after and, to `keep` for the way back, the states before tiles."""
     *given, decay, keep = arguments
@@ -99,7 +102,7 @@ def like_forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     return x.new_empty(x.shape), x.new_empty(h.shape), x.new_empty(kept)
 
 
-@library.impl(BACK, "cpu")
+@library.impl(BACK, PLACES)
 def backward(*arguments: Any) -> tuple[Tensor, ...]:
     """Gradients of x, delta, bias, A, b, c, d (empty where there is none) and h."""
     *given, decay = arguments

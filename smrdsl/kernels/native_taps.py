@@ -1,6 +1,6 @@
 """A short causal convolution of each channel by itself, and a gate of it, by a native kernel where there is one.
 
-    p_t = bias + sum_k w_k x_{t - K + 1 + k}        y_t = p_t, or x_t gate(p_t)
+    p_t = bias + sum_k w_k x_{t - K + 1 + k}        y_t = p_t, or x_t gate(p_t), or act(p_t)
 
 One pass forward and one backward: the cost is that of reading and writing streams, so everything that is not one is
 saved. The kernel has no second derivatives: a gradient that is to be derived again is that of `composed`, as is all
@@ -10,6 +10,7 @@ under torch.func.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch import Tensor, library
 from smrdsl.kernels.any_length import known
 from smrdsl.kernels.core import in_full
 from smrdsl.kernels.depthwise import FEW_TAPS, depthwise
-from smrdsl.kernels.native_calls import compact, expect, fits, kernel
+from smrdsl.kernels.native_calls import PLACES, compact, expect, fits, kernel
 from smrdsl.kernels.native_second import derivable
 
 GATES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -32,21 +33,45 @@ GATES: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda p: p,
 }
 """In the order of the kernel's numbers, of which 0 is no gate."""
+ACTS: dict[str, Callable[[Tensor], Tensor]] = {"silu": F.silu}
+"""What may stand behind a filter instead of a gate; their numbers follow."""
 NUMBERS = {name: number for number, name in enumerate(GATES, 1)}
 NAMES = tuple(GATES)
 FORWARD, BACKWARD = kernel("taps_forward", 5, 5), kernel("taps_backward", 5, 9)
 
 
+@dataclass(frozen=True)
+class ShortFilter:
+    """taps (D, K), oldest first, bias (D) or None, and the name of a gate, or of an activation, or of neither."""
+
+    taps: Tensor
+    bias: Tensor | None
+    gate: str | None = None
+    act: str | None = None
+
+    @property
+    def number(self) -> int:
+        """What the kernel calls its gate or activation."""
+        if self.act is not None:
+            assert self.gate is None, "an activation stands instead of a gate"
+            return len(GATES) + 1 + list(ACTS).index(self.act)
+        return 0 if self.gate is None else NUMBERS[self.gate]
+
+    def fits(self, x: Tensor, *others: Tensor | None) -> bool:
+        """Whether native kernels may run it on a stream x; there are none of Triton for an activation."""
+        alike = all(p is None or p.dtype is x.dtype for p in (self.taps, self.bias, *others))
+        return self.taps.shape[1] <= FEW_TAPS and fits(x, gpu=self.act is None) and alike
+
+    def run(self, x: Tensor, before: Tensor | None) -> Tensor:
+        """x (B, L, D), the K - 1 inputs before it or None for zeros -> (B, L, D)."""
+        if self.fits(x, before):
+            return torch.ops.smrdsl.taps(x, before, self.taps, self.bias, self.number)
+        return composed(x, before, self.taps, self.bias, number=self.number)
+
+
 def convolve(x: Tensor, before: Tensor | None, taps: Tensor, bias: Tensor | None, gate: str | None = None) -> Tensor:
     """x (B, L, D), the K - 1 inputs before it or None for zeros, taps (D, K) oldest first, bias (D) -> (B, L, D)."""
-    number = 0 if gate is None else NUMBERS[gate]
-    if taps.shape[1] <= FEW_TAPS and _can_run(x, before, taps, bias):
-        return torch.ops.smrdsl.taps(x, before, taps, bias, number)
-    return composed(x, before, taps, bias, number=number)
-
-
-def _can_run(x: Tensor, *others: Tensor | None) -> bool:
-    return fits(x) and all(p is None or p.dtype is x.dtype for p in others)
+    return ShortFilter(taps, bias, gate).run(x, before)
 
 
 def composed(x: Tensor, before: Tensor | None, taps: Tensor, bias: Tensor | None, *, number: int) -> Tensor:
@@ -54,6 +79,8 @@ def composed(x: Tensor, before: Tensor | None, taps: Tensor, bias: Tensor | None
     past = taps.shape[1] - 1
     p = depthwise(F.pad(x, (0, 0, past, 0)) if before is None else torch.cat((before, x), 1), taps)
     p = p if bias is None else p + bias
+    if number > len(GATES):
+        return list(ACTS.values())[number - len(GATES) - 1](p)
     return x * GATES[NAMES[number - 1]](p) if number else p
 
 
@@ -72,7 +99,7 @@ library.define(NAME, f"({GIVEN}) -> Tensor")
 library.define(BACK, f"({GIVEN}, Tensor dy) -> (Tensor, Tensor, Tensor, Tensor)")
 
 
-@library.impl(NAME, "cpu")
+@library.impl(NAME, PLACES)
 def forward(x: Tensor, before: Tensor | None, taps: Tensor, bias: Tensor | None, gate: int) -> Tensor:
     y = like_forward(x, before, taps, bias, gate)
     FORWARD(gate, *x.shape, taps.shape[1], *map(compact, (x, before, taps, bias)), y)
@@ -88,7 +115,7 @@ def like_forward(x: Tensor, before: Tensor | None, taps: Tensor, bias: Tensor | 
     return x.new_empty(x.shape)
 
 
-@library.impl(BACK, "cpu")
+@library.impl(BACK, PLACES)
 def backward(*arguments: Any) -> tuple[Tensor, ...]:
     """Gradients of x, before, taps and bias; empty where there is no such thing."""
     x, before, taps, bias, gate, dy = arguments

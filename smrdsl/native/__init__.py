@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,16 @@ def describe() -> str:
         return f"native kernels: none, {found}"
     threads = "" if found.threads else ", without threads"
     return f"native kernels: {TITLES[found.level]}, built with {found.compiler}{threads}"
+
+
+def describe_gpu() -> str:
+    """The same of the kernels for GPUs, which are Triton's; without importing it."""
+    if os.environ.get(VARIABLE) == "off":
+        return f"GPU kernels: none, {VARIABLE}=off"
+    try:
+        return f"GPU kernels: Triton {version('triton')}"
+    except PackageNotFoundError:
+        return "GPU kernels: none, triton is not installed: pip install 'smrdsl[gpu]'"
 
 
 @cache

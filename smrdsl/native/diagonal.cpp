@@ -180,6 +180,18 @@ int backward(const Bank& given, const Backward& job, const float* a, const float
     return run_backward<Kind>(bank, job, columns, gradients);
 }
 
+int forward_any(size complex, const Bank& bank, const Forward& job, const float* a, const float* b, const float* c) {
+    if (complex) return b ? forward<2, true>(bank, job, a, b, c) : forward<2, false>(bank, job, a, b, c);
+    return b ? forward<1, true>(bank, job, a, b, c) : forward<1, false>(bank, job, a, b, c);
+}
+
+int backward_any(size complex, const Bank& bank, const Backward& job, const float* a, const float* b, const float* c,
+                 float* da, float* db, float* dc) {
+    if (complex)
+        return b ? backward<2, true>(bank, job, a, b, c, da, db, dc) : backward<2, false>(bank, job, a, b, c, da, db, dc);
+    return b ? backward<1, true>(bank, job, a, b, c, da, db, dc) : backward<1, false>(bank, job, a, b, c, da, db, dc);
+}
+
 }  // namespace
 
 // `complex` says whether the numbers of a state are; b, d, start and checkpoints may be null. Its arguments are those of
@@ -189,9 +201,7 @@ KERNEL(diagonal_forward)
  const float* start, const float* a, const float* b, const float* c, const float* d, const float*, const float*,
  float* y, float* after, float* checkpoints) {
     Bank bank = {batch, length, channels, rows, 0, 0, 0, 0, u, d, reversed};
-    Forward job = {threads, start, y, after, checkpoints};
-    if (complex) return b ? forward<2, true>(bank, job, a, b, c) : forward<2, false>(bank, job, a, b, c);
-    return b ? forward<1, true>(bank, job, a, b, c) : forward<1, false>(bank, job, a, b, c);
+    return forward_any(complex, bank, {threads, {}, start, y, after, checkpoints}, a, b, c);
 }
 
 // Gradients dy, dafter of what came out -> those of what went in; db and dd are not written where b and d are null.
@@ -201,8 +211,29 @@ KERNEL(diagonal_backward)
  const float* dy, const float* dafter, float* du, float* dstart, float* da, float* db, float* dc, float* dd, float*,
  float*) {
     Bank bank = {batch, length, channels, rows, 0, 0, 0, 0, u, d, reversed};
-    Backward job = {threads, checkpoints, dy, dafter, du, dstart, d ? dd : nullptr};
-    if (complex)
-        return b ? backward<2, true>(bank, job, a, b, c, da, db, dc) : backward<2, false>(bank, job, a, b, c, da, db, dc);
-    return b ? backward<1, true>(bank, job, a, b, c, da, db, dc) : backward<1, false>(bank, job, a, b, c, da, db, dc);
+    Backward job = {threads, {}, checkpoints, dy, dafter, du, dstart, d ? dd : nullptr, {}};
+    return backward_any(complex, bank, job, a, b, c, da, db, dc);
+}
+
+// The same behind a filter: `gate` is its number, 0 for none, and there are 1 to 8 taps w; before and bias may be null.
+KERNEL(gated_diagonal_forward)
+(size threads, size complex, size batch, size length, size channels, size rows, size gate, size taps, const float* u,
+ const float* before, const float* w, const float* bias, const float* start, const float* a, const float* b,
+ const float* c, const float* d, const float*, const float*, float* y, float* after, float* checkpoints) {
+    Bank bank = {batch, length, channels, rows, 0, 0, 0, 0, u, d};
+    Filter front = filter_of(gate, batch, length, channels, taps, u, before, w, bias);
+    return forward_any(complex, bank, {threads, front, start, y, after, checkpoints}, a, b, c);
+}
+
+// Gradients of what is null are not written.
+KERNEL(gated_diagonal_backward)
+(size threads, size complex, size batch, size length, size channels, size rows, size gate, size taps, const float* u,
+ const float* before, const float* w, const float* bias, const float* a, const float* b, const float* c, const float* d,
+ const float*, const float*, const float* checkpoints, const float* dy, const float* dafter, float* du, float* dbefore,
+ float* dw, float* dbias, float* dstart, float* da, float* db, float* dc, float* dd, float*, float*) {
+    Bank bank = {batch, length, channels, rows, 0, 0, 0, 0, u, d};
+    Filter front = filter_of(gate, batch, length, channels, taps, u, before, w, bias);
+    FilterGradients dfront = {before ? dbefore : nullptr, dw, bias ? dbias : nullptr};
+    Backward job = {threads, front, checkpoints, dy, dafter, du, dstart, d ? dd : nullptr, dfront};
+    return backward_any(complex, bank, job, a, b, c, da, db, dc);
 }

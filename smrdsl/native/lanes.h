@@ -22,6 +22,9 @@
 #define UNROLLED _Pragma("GCC unroll 16")
 #endif
 
+// For work that is better compiled by itself: in the middle of other loops, its registers would be taken.
+#define APART __attribute__((noinline))
+
 #if defined(__AVX512F__)
 #define REGISTERS 32
 enum { LANES = 16 };

@@ -200,7 +200,7 @@ KERNEL(low_rank_forward)
  const float* start, const float* a, const float* b, const float* c, const float* d, const float* left,
  const float* right, float* y, float* after, float* checkpoints) {
     Bank bank = {batch, length, channels, rows, 0, 0, 0, 0, u, d, reversed};
-    Forward job = {threads, start, y, after, checkpoints};
+    Forward job = {threads, {}, start, y, after, checkpoints};
     Parameters p = {a, b, c, left, right};
     return rank == 1 ? forward<1>(bank, job, p) : forward<2>(bank, job, p);
 }
@@ -212,7 +212,35 @@ KERNEL(low_rank_backward)
  const float* checkpoints, const float* dy, const float* dafter, float* du, float* dstart, float* da, float* db,
  float* dc, float* dd, float* dleft, float* dright) {
     Bank bank = {batch, length, channels, rows, 0, 0, 0, 0, u, d, reversed};
-    Backward job = {threads, checkpoints, dy, dafter, du, dstart, d ? dd : nullptr};
+    Backward job = {threads, {}, checkpoints, dy, dafter, du, dstart, d ? dd : nullptr, {}};
+    Parameters p = {a, b, c, left, right};
+    Gradients g = {da, db, dc, dleft, dright};
+    return rank == 1 ? backward<1>(bank, job, p, g) : backward<2>(bank, job, p, g);
+}
+
+// The same behind a filter: `gate` is its number, 0 for none, and there are 1 to 8 taps w; before and bias may be null.
+KERNEL(gated_low_rank_forward)
+(size threads, size rank, size batch, size length, size channels, size rows, size gate, size taps, const float* u,
+ const float* before, const float* w, const float* bias, const float* start, const float* a, const float* b,
+ const float* c, const float* d, const float* left, const float* right, float* y, float* after, float* checkpoints) {
+    Bank bank = {batch, length, channels, rows, 0, 0, 0, 0, u, d};
+    Filter front = filter_of(gate, batch, length, channels, taps, u, before, w, bias);
+    Forward job = {threads, front, start, y, after, checkpoints};
+    Parameters p = {a, b, c, left, right};
+    return rank == 1 ? forward<1>(bank, job, p) : forward<2>(bank, job, p);
+}
+
+// Gradients of what is null are not written.
+KERNEL(gated_low_rank_backward)
+(size threads, size rank, size batch, size length, size channels, size rows, size gate, size taps, const float* u,
+ const float* before, const float* w, const float* bias, const float* a, const float* b, const float* c, const float* d,
+ const float* left, const float* right, const float* checkpoints, const float* dy, const float* dafter, float* du,
+ float* dbefore, float* dw, float* dbias, float* dstart, float* da, float* db, float* dc, float* dd, float* dleft,
+ float* dright) {
+    Bank bank = {batch, length, channels, rows, 0, 0, 0, 0, u, d};
+    Filter front = filter_of(gate, batch, length, channels, taps, u, before, w, bias);
+    FilterGradients dfront = {before ? dbefore : nullptr, dw, bias ? dbias : nullptr};
+    Backward job = {threads, front, checkpoints, dy, dafter, du, dstart, d ? dd : nullptr, dfront};
     Parameters p = {a, b, c, left, right};
     Gradients g = {da, db, dc, dleft, dright};
     return rank == 1 ? backward<1>(bank, job, p, g) : backward<2>(bank, job, p, g);

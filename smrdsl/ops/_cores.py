@@ -12,13 +12,20 @@ from typing import Annotated, Literal, Protocol
 from pydantic import AfterValidator, Field
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Cost, Misfit, Parameter, Range, State, Streams, need_sequence
+from smrdsl.ops.contract import Cost, Misfit, Parameter, Range, State, Streams, need_sequence, way
 
 STRATEGIES = ("conv", "scan", "recurrent")
 MIMO_STRATEGIES = ("scan", "conv", "recurrent")
 """Of systems with many inputs and outputs, whose `scan` is the quickest."""
 CHUNK = 64
-"""Length of the chunks of `scan`, for its cost."""
+"""Length of the chunks of `scan`, for its cost; twice that for a sequence that is LONG."""
+LONG = 2048
+TILE = 64
+"""Times from one state that a native kernel keeps to the next."""
+TAPS = 8
+"""The most taps of a short filter that runs as a native kernel."""
+BLOCK = 1 << 19
+"""Numbers of a stream that are worked on at once."""
 
 
 def positive(steps: Range) -> Range:
@@ -121,28 +128,62 @@ def cost(p: CoreParams, width: int, length: int, strategy: str, one_step: float)
     return cost_of(p.state, 2 if p.bidirectional else 1, width, length, strategy, one_step)
 
 
-def cost_of(n: int, ways: int, width: int, length: int, strategy: str, one_step: float) -> Cost:
-    """The same for n real numbers in the state of a channel, in one direction or two."""
-    log = math.log2(max(2, 2 * length))
-    if strategy == "recurrent":
-        return Cost(ways * width * length * (one_step + 4 * n), ways * width * length * 3 * n)
-    if strategy == "scan":
+def cost_of(
+    n: int, ways: int, width: int, length: int, strategy: str, one_step: float, loop: float | None = None
+) -> Cost:
+    """The same for n real numbers in the state of a channel, in one direction or two.
+
+    `loop` is how many numbers a loop over time keeps at each for a channel. What is kept was fitted to what
+    `python -m benchmarks.memory` measures.
+    """
+    name, native = way(strategy)
+    flops, block = bank_flops(n, ways, width, length, name, one_step), 7.0 * BLOCK
+    if native and name == "recurrent":
+        return Cost(flops, ways * width * length * n / TILE, ways * width * 20 * n)
+    if name == "recurrent":
+        kept = 2 * n if loop is None else loop
+        return Cost(flops, ways * width * length * (1 + kept), ways * width * 20 * n, temporary=2 * width * length)
+    if name == "scan":
+        chunk = chunk_of(length)
+        once = chunk * chunk + n * (145 + 3 * chunk)
+        kept = ways * width * length * 3 * n / chunk
+        return Cost(flops, kept, ways * width * once, temporary=4 * width * length, most=block)
+    once = 4 * length + n * (85 + 4 * math.sqrt(length))
+    return Cost(flops, 3 * width * length, ways * width * once, temporary=7 * width * length, most=block)
+
+
+def bank_flops(n: int, ways: int, width: int, length: int, name: str, one_step: float) -> float:
+    """Operations of one sequence."""
+    if name == "recurrent":
+        return ways * width * length * (one_step + 4 * n)
+    if name == "scan":
         chunks = -(-length // CHUNK)
-        products = width * length * (2 * CHUNK + 4 * n) + width * chunks * one_step
-        return Cost(ways * products, ways * width * (2 * length + 2 * chunks * n))
+        return ways * (width * length * (2 * CHUNK + 4 * n) + width * chunks * one_step)
     # A real transform of 2 L points is 5 L log2(2 L): one of the input, one back, and one of each kernel.
-    transforms = 5 * length * log * 3 + 6 * length
-    return Cost(width * (transforms + ways * 2 * n * length), width * 6 * length)
+    transforms = 15 * length * math.log2(max(2, 2 * length)) + 6 * length
+    return width * (transforms + ways * 2 * n * length)
+
+
+def chunk_of(length: int) -> int:
+    """How long the chunks of `scan` are."""
+    return CHUNK if length < LONG else 2 * CHUNK
 
 
 def mimo_cost(width: int, stored: int, length: int, strategy: str, ways: int = 1) -> Cost:
     """Of one system for all channels with `stored` complex states: two products, and its modes between them."""
+    name, native = way(strategy)
     log = math.log2(max(2, 2 * length))
     products = (1 + ways) * 4 * width * stored * length
     # A real transform of 2 L points is 5 L log2(2 L): of the inputs and the kernel, and one back.
-    modes = 2 * stored * (15 * length * log + 12 * length) if strategy == "conv" else 16 * stored * length
-    kept = {"conv": 8.0, "scan": 4.0, "recurrent": 2.0}[strategy]
-    return Cost(products + ways * modes, length * (2 * width + ways * kept * stored))
+    modes = 2 * stored * (15 * length * log + 12 * length) if name == "conv" else 16 * stored * length
+    kept = 2.0 if native and name == "recurrent" else {"conv": 16.0, "scan": 8.0, "recurrent": 6.0}[name]
+    used = {"conv": 23.0, "scan": 10.0, "recurrent": 2.0}[name]
+    return Cost(
+        flops=products + ways * modes,
+        activations=length * ways * kept * stored,
+        once=10 * width * stored + (15 * length * stored if name == "conv" else 0),
+        temporary=length * (2 * width + ways * used * stored),
+    )
 
 
 def varying(p: object) -> dict[str, str]:

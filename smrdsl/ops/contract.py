@@ -226,9 +226,11 @@ class Operator:
     `channel_map()` gives the weight, (width, input width) or of each channel, and the bias, or None just now."""
     steady_bank: Callable[[Any], bool] = never
     """Whether it runs one steady system a channel, ahead in time: its layer's `bank()` gives them (`kernels/core.py`)."""
-    gates_input: Callable[[Any], bool] = never
-    """Whether it multiplies its input by a gate of the channel's own last inputs, which are its state: its layer's
-    `front()` gives taps, bias and gate (`kernels/native_gated_bank.py`)."""
+    short_filter: Callable[[Any], str] = no_reason
+    """`plain` where it convolves each channel with its own last inputs, which are its state; `gated` where it gates them
+    by that. Its layer's `short_filter()` gives it (`kernels/native_taps.py`)."""
+    ends_filter: Callable[[Any], str] = no_reason
+    """What a native short filter that ends with this activation calls it (`kernels/native_taps.py`)."""
     learns_forward: Callable[[Any], bool] = never
     """Whether a forward pass in training changes what it holds, as running statistics: it must not be run twice."""
     pointwise: Callable[[Any], str] = no_reason

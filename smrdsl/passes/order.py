@@ -13,6 +13,7 @@ from smrdsl.passes.drop_skip import DropSkip
 from smrdsl.passes.fold_maps import FoldMaps
 from smrdsl.passes.merge_systems import MergeSystems
 from smrdsl.passes.pointwise_chains import PointwiseChains
+from smrdsl.passes.short_filters import ShortFilters
 from smrdsl.passes.siblings import Siblings
 from smrdsl.passes.smr_into_host import SmrIntoHost
 from smrdsl.plan.plan import Plan
@@ -27,6 +28,7 @@ FUSIONS: tuple[Pass, ...] = (
     BothDirections(),
     MergeSystems(),
     SmrIntoHost(),
+    ShortFilters(),  # behind it: what runs inside of a core's kernel costs least
     PointwiseChains(),  # last: what others fuse is more
 )
 

@@ -25,6 +25,8 @@ from smrdsl.ops.contract import Operator, Timing
 FOLDER = "SMRDSL_CACHE"
 """The environment variable that names another folder."""
 FILE = "timings.json"
+FORMAT = 2
+"""Of the file: 2 knows how timings grow with batch, width and work."""
 MOST = 1_000_000
 """Bytes of a file that is read."""
 
@@ -50,6 +52,7 @@ def machine() -> dict[str, Any]:
     """What timings are true of: a file of another machine, version or set of kernels is stale."""
     return {
         "smrdsl": __version__,
+        "format": FORMAT,
         "processor": _processor(),
         "cores": os.cpu_count(),
         "native": native.available(),
@@ -83,20 +86,26 @@ def read(file: Path) -> Calibration:
         tables = {op: {s: _timings(rows) for s, rows in table.items()} for op, table in held["timings"].items()}
     except FileNotFoundError:
         return Calibration({}, shipped)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         reason = f"{type(error).__name__}: {error}"
         return Calibration({}, f"{shipped} ({file} cannot be used: {reason})")
     return Calibration(tables, f"measured on this machine, {held.get('date', 'once')}")
 
 
-def _timings(rows: list[dict[str, float]]) -> tuple[Timing, ...]:
+def _timings(rows: list[dict[str, Any]]) -> tuple[Timing, ...]:
     """Timings of rising lengths, all above 0. Raises `ValueError` or `TypeError`."""
-    found = tuple(Timing(int(r["length"]), float(r["forward"]), float(r["training"])) for r in rows)
+    found = tuple(_timing(r) for r in rows)
     lengths = [t.length for t in found]
     sound = all(0 < figure < math.inf for t in found for figure in (t.length, t.forward, t.training))
+    sound &= all(0 <= power < 2 for t in found for power in (*t.batch, *t.width, *t.work))
     if not found or lengths != sorted(set(lengths)) or not sound:
         raise ValueError("its timings make no sense")
     return found
+
+
+def _timing(row: dict[str, Any]) -> Timing:
+    powers = {name: (float(row[name][0]), float(row[name][1])) for name in ("batch", "width", "work")}
+    return Timing(int(row["length"]), float(row["forward"]), float(row["training"]), **powers)
 
 
 def write(tables: Tables, date: str) -> Path:

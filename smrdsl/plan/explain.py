@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from smrdsl.core.errors import SmrError
 from smrdsl.graph.graph import Graph
 from smrdsl.plan.plan import Choice, Plan, make_plan
 
@@ -26,12 +27,15 @@ def turns(g: Graph, plan: Plan) -> dict[str, list[Turn]]:
     for direction, beyond in ((_shorter(now.length), "or less"), (_longer(now.length), "or more")):
         open_ = set(found)
         for length in direction:
-            other = make_plan(g, replace(now, length=length)).choices
+            try:
+                other = make_plan(g, replace(now, length=length)).choices
+            except SmrError:  # it would not fit
+                break
             for key in sorted(k for k in open_ if other[k].strategy != plan.choices[k].strategy):
                 open_.remove(key)
                 found[key].append(Turn(f"length {length:,} {beyond}", other[key].strategy))
     mode = "infer" if now.mode == "train" else "train"
-    for key, choice in make_plan(g, replace(now, mode=mode)).choices.items():
+    for key, choice in make_plan(g, replace(now, mode=mode, memory=None)).choices.items():
         if choice.strategy != plan.choices[key].strategy:
             found[key].append(Turn(f"mode {mode}", choice.strategy))
     return found

@@ -1,47 +1,40 @@
-"""Plan: for every node that can be executed in several ways, the candidates, the choice and the reason, as
-plain data.
+"""Plan: for every node that can be executed in several ways, the candidates, the choice and the reason, as plain data.
+
+Each node is given the strategy that is predicted fastest. Where a plan has to fit in so much memory, `budget.py` then
+trades time for it. What lies behind the figures: `measured.py` for time, `memory.py` for memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from smrdsl.graph.graph import Graph
-from smrdsl.ops.contract import Timing
-from smrdsl.plan.calibration import timings_of
-from smrdsl.plan.measured import NATIVE, curve, extra_work, native_runs, predict
+from smrdsl.plan.budget import Costs, whole_time, within
+from smrdsl.plan.measured import curves, native_runs, predict
+from smrdsl.plan.memory import Memory
+from smrdsl.plan.regions import Region
+from smrdsl.plan.terms import DEFAULT_LENGTH, Choice, Conditions
 
-DEFAULT_LENGTH = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """The job that a plan is made for."""
-
-    length: int = DEFAULT_LENGTH
-    batch: int = 1
-    mode: str = "train"
-    dtype: str = "float32"
-    device: str = "cpu"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """How one node is executed. `predicted` gives milliseconds for each candidate; the plan may be overruled."""
-
-    strategy: str
-    reason: str
-    predicted: Mapping[str, float] = field(default_factory=dict)
+__all__ = ["DEFAULT_LENGTH", "Choice", "Conditions", "Plan", "make_plan"]
+STEADY, VARYING = "conv", "scan"
+"""What is chosen where nothing was measured: for a system that stays, and for one that changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The choices by node, and the conditions they were made for."""
+    """The choices by node, and the conditions they were made for; what is run again, and the memory that it all takes.
+
+    `time` is what all is predicted to take, in milliseconds, of which `again` is for running regions again.
+    """
 
     conditions: Conditions
     choices: Mapping[str, Choice]
+    memory: Memory
+    recompute: tuple[Region, ...] = ()
+    again: float = 0.0
+    time: float = 0.0
 
     @property
     def strategies(self) -> dict[str, str]:
@@ -52,42 +45,50 @@ class Plan:
         return {
             "conditions": asdict(self.conditions),
             "choices": {key: asdict(choice) for key, choice in self.choices.items()},
+            "memory": asdict(self.memory),
+            "recompute": [asdict(region) for region in self.recompute],
+            "again": self.again,
+            "time": self.time,
         }
 
 
 def make_plan(g: Graph, conditions: Conditions) -> Plan:
-    """A strategy for every node of the graph that has more than one way."""
+    """A strategy for every node that has more than one way, within a budget if there is one. Raises `SmrError`."""
+    costs = Costs(g, conditions)
     timed = g.timed
-    choices = {key: _choose(g, key, conditions, timed) for key in g.keys if g.node(key).op.strategies}
-    return Plan(conditions, choices)
+    choices = {key: _choose(costs, key, timed) for key in g.keys if g.node(key).op.strategies}
+    fitted = within(costs, choices)
+    time = whole_time(costs, fitted.choices) + fitted.again
+    return Plan(conditions, fitted.choices, fitted.memory, fitted.regions, fitted.again, time)
 
 
-def _choose(g: Graph, key: str, conditions: Conditions, timed: bool) -> Choice:
-    node = g.node(key)
-    if node.strategy != "auto":
-        return Choice(node.strategy, "the spec asks for it with `execute`")
+def _choose(costs: Costs, key: str, timed: bool) -> Choice:
+    """The fastest, or what the spec asks for."""
+    node, conditions = costs.g.node(key), costs.conditions
     candidates = [s for s in node.op.ways(node.params) if not (timed and s == "conv")]
-    # A core without a convolution has a system that changes anyway: its kernel takes gaps too.
-    natively = native_runs(conditions.device, conditions.dtype, timed and "conv" in node.op.strategies)
-    timings = timings_of(node.op)
-    predicted = {s: _predict(g, key, s, curve(timings, s, natively), conditions) for s in candidates if s in timings}
+    taken = {s: int(costs.bytes(key, s)) for s in candidates}
+    if node.strategy != "auto":
+        return Choice(node.strategy, "the spec asks for it with `execute`", {}, taken)
     note = "; conv needs one step for all samples, and this model is timed" if timed else ""
-    if natively and any(s + NATIVE in timings for s in candidates):
+    if conditions.device.partition(":")[0] != "cpu":
+        return _unmeasured(candidates, conditions.device, taken, note)
+    natively = native_runs(conditions, node.op, timed)
+    found = curves(node.op, conditions, natively, timed)
+    predicted = {s: predict(costs.g, key, s, found[s], conditions) for s in candidates if s in found}
+    if natively and any(found[s].native for s in predicted):
         note += "; recurrent is a native kernel"
     if not predicted:
-        return Choice(candidates[0], f"its first strategy; no timings are known{note}")
+        return Choice(candidates[0], f"its first strategy; no timings are known{note}", {}, taken)
     best = min(predicted, key=predicted.__getitem__)
     others = ", ".join(f"{s} {ms:.3g} ms" for s, ms in predicted.items() if s != best)
-    work = "forward and backward" if conditions.mode == "train" else "forward"
-    reason = f"predicted fastest at length {conditions.length}, {work}: {predicted[best]:.3g} ms; {others}{note}"
-    return Choice(best, reason, predicted)
+    work = "forward and backward" if conditions.training else "forward"
+    where = f"length {conditions.length}, batch {conditions.batch}"
+    reason = f"predicted fastest at {where}, {work}: {predicted[best]:.3g} ms; {others}{note}"
+    return Choice(best, reason, predicted, taken)
 
 
-def _predict(g: Graph, key: str, strategy: str, timings: Sequence[Timing], conditions: Conditions) -> float:
-    """Milliseconds, to three digits."""
-    node, inputs, length = g.node(key), g.input_types(key), conditions.length
-    training = conditions.mode == "train"
-    rows = conditions.batch * node.type.rows
-    ms = predict(timings, length, inputs[0].width, rows, training=training)
-    ms *= extra_work(node.op, node.params, inputs, length, strategy, training=training)
-    return float(f"{ms:.3g}")
+def _unmeasured(candidates: list[str], device: str, taken: Mapping[str, int], note: str) -> Choice:
+    """By a rule where nothing was measured: in parallel, since a device with many cores waits for a loop."""
+    best = next((s for s in (STEADY, VARYING) if s in candidates), candidates[0])
+    why = "a convolution, since the system stays" if best == STEADY else "in chunks, since the system changes"
+    return Choice(best, f"by rule, {why}; nothing was measured on {device}: no time is predicted{note}", {}, taken)

@@ -1,25 +1,39 @@
-"""Calibrate: measures what every strategy of every core takes on this machine, for the plan to choose by."""
+"""Calibrate: measures what every strategy of every core takes on this machine, for the plan to choose by.
+
+At each length a core runs as timings are declared (`ops/contract.py`), and with a quarter of the batch, of the width
+and of the state, which tells how its time grows with them; where it minds the step also with gaps, and where it has a
+state from one on. All of it takes turns, so that what the machine does besides falls on all alike.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from smrdsl.core.types import StreamType
+from smrdsl.graph.cost import NATIVE
 from smrdsl.lowering.layers import draw_for
 from smrdsl.ops.contract import Operator, Streams, Timing
 from smrdsl.ops.registry import operators
-from smrdsl.plan.measured import BATCH, NATIVE, WIDTH
-from smrdsl.runtime.timing import medians, stream, work_of
+from smrdsl.plan.measured import BATCH, STATE, TIMED, WIDTH
+from smrdsl.runtime.timing import Work, medians, stream, work_of
 
-LENGTHS = (1, 16, 128, 1024, 8192)
-SECONDS = 0.4
+LENGTHS = (1, 16, 128, 1024, 4096)
+GROWN = 1024
+"""The longest that other sizes and states are measured at; beyond it they are as there."""
+SECONDS = 0.3
 """For each operator and length, at least; three runs of everything may take longer."""
+TIMED_GROWN = 128
+"""The longest with gaps, which most cores take one by one."""
 LONGEST = 600.0
 """Milliseconds: a strategy that is expected to take longer at a length is not measured there; a plan extrapolates."""
+SLOPE = 0.6
+"""The power of the length by which the time of what is no loop is expected to grow."""
+LESS = 0.25
 
 
 class Native(TorchDispatchMode):
@@ -32,46 +46,138 @@ class Native(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a core is run for its timings: by a strategy, with gaps or from a state on, in a size of its own."""
+
+    strategy: str
+    kind: str = ""
+    batch: float = 1.0
+    width: float = 1.0
+    state: float = 1.0
+
+
+Found = Mapping[tuple[Way, bool], float]
+"""Milliseconds of ways, forward and in training."""
+SIZES = ("batch", "width", "state")
+
+
 def cores() -> list[Operator]:
     """The operators that are measured: those of several strategies, of which timings are declared."""
     return [op for op in operators().values() if len(op.strategies) > 1 and op.timings]
 
 
-def widths(op: Operator) -> Streams:
-    """Streams as wide as those of the declared timings: of operators over several, as in their first sample, scaled."""
-    first = op.samples[0][1]
-    scale = WIDTH // first[0].width
-    return tuple(StreamType.real(i.width * scale) for i in first) if len(first) > 1 else (StreamType.real(WIDTH),)
-
-
-def measure(op: Operator) -> Iterator[tuple[int, Mapping[str, Timing]]]:
-    """The timings of an operator by strategy, length after length."""
-    layer, inputs = make(op)
-    names = {s: s + NATIVE if runs_natively(layer, s, inputs) else s for s in op.strategies}
-    last: dict[str, Timing] = {}
-    for length in LENGTHS:
-        streams = [stream(i, BATCH, length) for i in inputs]
-        able = [s for s in names if s not in last or last[s].training * length / last[s].length < LONGEST]
-        works = {(s, t): work_of(layer, s, streams, t) for s in able for t in (False, True)}
-        found = medians(works, SECONDS)
-        timings = {s: Timing(length, found[s, False], found[s, True]) for s in able}
+def measure(
+    op: Operator,
+    lengths: tuple[int, ...] = LENGTHS,
+    seconds: float | None = None,
+    strategies: tuple[str, ...] | None = None,
+) -> Iterator[tuple[int, Mapping[str, Timing]]]:
+    """The timings of an operator by strategy, of all or of some, length after length."""
+    sized = {size: Sized(op, *size) for size in ((1.0, 1.0), (LESS, 1.0), (1.0, LESS))}
+    ways = [w for w in _usual(op, sized[1.0, 1.0]) if strategies is None or w.strategy in strategies]
+    names = {way: sized[1.0, 1.0].name(way) for way in ways}
+    last: dict[Way, Timing] = {}
+    for length in lengths:
+        able = [w for w in names if _worthwhile(w, length, last)]
+        less = [replace(w, **{size: LESS}) for w in able for size in SIZES if not w.kind and length <= GROWN]
+        runs = [(w, t) for w in (*able, *less) for t in (False, True) if not (t and w.kind == STATE)]
+        works = {(w, t): sized[w.width, w.state].work(w, length, t) for w, t in runs}
+        found = medians(works, SECONDS if seconds is None else seconds)
+        timings: dict[Way, Timing] = {}
+        for way in able:  # the usual ones first
+            plain = replace(way, kind="")
+            timings[way] = _timing(op, way, length, found, timings.get(plain, last.get(plain)))
         last |= timings
-        yield length, {names[s]: t for s, t in timings.items()}
+        yield length, {names[w]: t for w, t in timings.items()}
 
 
-def make(op: Operator) -> tuple[nn.Module, Streams]:
-    """A layer with the default arguments, or those of the first sample where there are none, and its streams."""
-    inputs = widths(op)
-    params = op.params() if len(inputs) == 1 else op.samples[0][0]
-    layer = op.load_layer()(params, inputs, op.infer(params, inputs))
-    layer.reset_parameters(draw_for(0, op.name))
-    return layer, inputs
+def _usual(op: Operator, sized: Sized) -> list[Way]:
+    """The ways to run a core in its usual size."""
+    kinds = [TIMED] * op.uses_step(sized.p) + [STATE] * bool(sized.states)
+    found = [Way(s) for s in op.ways(sized.p)]
+    return found + [Way(s, k) for k in kinds for s in op.ways(sized.p) if not (k == TIMED and s == "conv")]
+
+
+def _worthwhile(way: Way, length: int, last: Mapping[Way, Timing]) -> bool:
+    """Whether a way is worth its time at a length: what is not is taken to grow with the length."""
+    if way not in last:
+        return True
+    longest = {TIMED: TIMED_GROWN, STATE: GROWN}.get(way.kind, length)
+    slope = 1.0 if way.strategy == "recurrent" else SLOPE
+    return length <= longest and last[way].training * (length / last[way].length) ** slope < LONGEST
+
+
+def _timing(op: Operator, way: Way, length: int, found: Found, like: Timing | None) -> Timing:
+    """What was found of a way, with the powers by which it grows: its own, or those of the same in its plain kind.
+
+    From a state on nothing is kept between calls, as in training: so it grows.
+    """
+    forward = found[way, False]
+    own = Timing(length, _digits(forward), _digits(found.get((way, True), forward)))
+    if (replace(way, batch=LESS), False) in found:
+        ratios = dict(zip(SIZES, (LESS, LESS, _work(op, way.strategy, length)), strict=True))
+        powers = [(_power(found, way, s, r, False), _power(found, way, s, r, True)) for s, r in ratios.items()]
+    elif like is not None:
+        powers = [like.batch, like.width, like.work]
+    else:
+        return own
+    if way.kind == STATE:
+        powers = [(trained, trained) for _, trained in powers]
+    return replace(own, **dict(zip(("batch", "width", "work"), powers, strict=True)))
+
+
+def _power(found: Found, way: Way, size: str, ratio: float, training: bool) -> float:
+    """By which power of a size the time grows: from 0 to what is a little above 1."""
+    if ratio == 1.0:
+        return 1.0
+    less = found[replace(way, **{size: LESS}), training] / found[way, training]
+    return round(min(1.2, max(0.0, math.log(less) / math.log(ratio))), 2)
+
+
+def _work(op: Operator, strategy: str, length: int) -> float:
+    """The operations with a quarter of the state, of those with all of it."""
+    flops = []
+    for state in (LESS, 1.0):
+        p, inputs = op.measured_with(WIDTH, state)
+        flops.append(op.cost(p, inputs, op.infer(p, inputs), length, strategy).flops)
+    return flops[0] / flops[1] if flops[1] else 1.0
+
+
+def _digits(number: float) -> float:
+    return float(f"{number:.3g}")
+
+
+class Sized:
+    """A layer as it is measured, in so many times its usual width and state."""
+
+    def __init__(self, op: Operator, width: float, state: float) -> None:
+        self.p, self.inputs = op.measured_with(int(WIDTH * width), state)
+        output = op.infer(self.p, self.inputs)
+        self.layer: nn.Module = op.load_layer()(self.p, self.inputs, output)
+        self.layer.reset_parameters(draw_for(0, op.name))  # type: ignore[operator]
+        self.states = op.state(self.p, self.inputs, output)
+
+    def work(self, way: Way, length: int, training: bool) -> Work:
+        batch = int(BATCH * way.batch)
+        state = tuple(torch.zeros(batch, *map(int, s.shape)) for s in self.states.values())
+        clock = {"dt": torch.ones(batch, length)} if way.kind == TIMED else {}
+        streams = streams_of(self.inputs, batch, length)
+        return work_of(self.layer, way.strategy, streams, training, state if way.kind == STATE else None, **clock)
+
+    def name(self, way: Way) -> str:
+        """What the table of a way is called: also whether it runs a native kernel here."""
+        with Native() as seen:
+            self.work(way, 2, False)()
+        return way.strategy + NATIVE * seen.ran + way.kind
+
+
+def streams_of(inputs: Streams, batch: int, length: int) -> list[Tensor]:
+    return [stream(i, batch, length) for i in inputs]
 
 
 def runs_natively(layer: nn.Module, strategy: str, inputs: Streams) -> bool:
     """Whether a strategy of a layer runs a native kernel here."""
-    layer.strategy = strategy  # type: ignore[assignment]
-    streams: list[Tensor] = [stream(i, 1, 2) for i in inputs]
-    with torch.no_grad(), Native() as seen:
-        layer(*streams)
+    with Native() as seen:
+        work_of(layer, strategy, streams_of(inputs, 1, 2), False)()
     return seen.ran

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from smrdsl.kernels.memo import frozen
 from smrdsl.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,8 +36,8 @@ def generate(
     training = model.training
     model.eval()
     try:
-        logits, state = model(prompt, return_state=True)
-        logits, written, ended = logits[:, -1], [prompt], torch.zeros_like(prompt[:, 0], dtype=torch.bool)
+        stream = model.stream(len(prompt), frozen=True)
+        logits, written, ended = stream(prompt)[:, -1], [prompt], torch.zeros_like(prompt[:, 0], dtype=torch.bool)
         for i in range(length):
             token = draw(logits, temperature, top_k, top_p, source).to(prompt.dtype)
             if stop is not None:
@@ -48,8 +46,7 @@ def generate(
             written.append(token[:, None])
             if i + 1 == length or bool(ended.all()):
                 break
-            with frozen() if i else nullcontext():  # the first step looks at the weights, the others need not
-                logits, state = model.step(token, state)
+            logits = stream(token)
     finally:
         model.train(training)
     return torch.cat(written, 1)

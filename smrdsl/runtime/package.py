@@ -225,7 +225,8 @@ def _conditions(place: Path, mode: str) -> Conditions:
     """What the package was planned for, on this machine."""
     try:
         kept = dict(json.loads(_text(place, "plan.json"))["conditions"])
-        return conditions(**{**kept, "mode": mode, "device": "cpu"})
+        budget = kept.get("memory") if kept.get("mode") == mode else None
+        return conditions(**{**kept, "mode": mode, "device": "cpu", "threads": None, "memory": budget})
     except (SmrError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SmrError(f"{place / 'plan.json'} is no plan of ours: {error}") from None
 

@@ -64,18 +64,32 @@ def node_works(
     return {s: work_of(layer, s, streams, training) for s in strategies}
 
 
-def work_of(layer: nn.Module, strategy: str, streams: list[Tensor], training: bool) -> Work:
-    """A layer's forward, or forward and backward, by a strategy."""
+def work_of(
+    layer: nn.Module,
+    strategy: str,
+    streams: list[Tensor],
+    training: bool,
+    state: tuple[Tensor, ...] | None = None,
+    **clock: Tensor,
+) -> Work:
+    """A layer's forward, or forward and backward, by a strategy; of a chunk after a state where there is one."""
+
+    def run() -> Tensor:
+        layer.strategy = strategy  # type: ignore[assignment]
+        if state is None:
+            return layer(*streams, **clock)
+        return layer.extend(*streams, *state, **clock)[0]  # type: ignore[operator]
 
     def forward() -> None:
-        layer.strategy = strategy  # type: ignore[assignment]
         with torch.no_grad():
-            layer(*streams)
+            run()
 
     def both() -> None:
-        layer.strategy = strategy  # type: ignore[assignment]
         layer.zero_grad()
-        layer(*(s.requires_grad_() for s in streams)).square().mean().backward()
+        for s in streams:
+            s.grad = None
+            s.requires_grad_()
+        run().square().mean().backward()
 
     return both if training else forward
 

@@ -51,9 +51,14 @@ def check_input(nodes: tuple[Node, ...], name: tree.Name, wiring: Wiring) -> boo
 
 
 def check_timing(nodes: tuple[Node, ...], report: Report) -> None:
-    """A timed model hands the gaps to its cores; each must be able to use them."""
+    """A timed model hands the gaps to its cores; each must be able to use them. In others nothing may need them."""
     start = next(n for n in nodes if "input" in n.op.families)
     if not getattr(start.params, "timed", False):
+        for n in (n for n in nodes if n.op.needs_gaps(n.params)):
+            message = (
+                f"`{n.op.name}` with these arguments needs the gaps between samples; write `timed=true` on the input"
+            )
+            report.error("E0405", message, n.span, related=[Related("the input, which is not timed", start.span)])
         return
     able = sorted(op.name for op in operators().values() if "ssm" in op.families and op.can_use_step)
     for n in nodes:

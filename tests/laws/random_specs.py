@@ -26,8 +26,8 @@ def sample_steps(*, causal: bool, timed: bool = False) -> dict[str, list[str]]:
             continue
         for params, inputs in op.samples:
             sequences = all(i == StreamType.real(i.width) for i in inputs)
-            untimed = timed and "ssm" in op.families and not op.uses_step(params)
-            if not sequences or getattr(params, "tie", None) or (causal and op.looks_ahead(params)) or untimed:
+            misfit = not op.uses_step(params) and "ssm" in op.families if timed else op.needs_gaps(params)
+            if not sequences or getattr(params, "tie", None) or (causal and op.looks_ahead(params)) or misfit:
                 continue
             leaves = op.infer(params, inputs)
             if leaves.timed:

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from smrdsl.native import build
+from tests.native.fuzz_pointwise import pointwise
+from tests.native.fuzz_step import step
 
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1"]
 FOLDER = "SMRDSL_FUZZ"
@@ -114,12 +116,48 @@ def taps(library: ctypes.CDLL, level: str) -> None:
     """Forward and backward of a short convolution and its gate."""
     (batch, length, channels), count = shape(), random.randint(1, 8)
     stream, past = batch * length * channels, batch * (count - 1) * channels
-    sizes = [random.randint(1, 4), random.randint(0, 6), batch, length, channels, count]
+    sizes = [random.randint(1, 4), random.randint(0, 7), batch, length, channels, count]
     given = [inputs(stream, 9.0), maybe(inputs(past)), inputs(channels * count), maybe(inputs(channels))]
     forward, backward = (getattr(library, f"taps_{way}_{level}") for way in ("forward", "backward"))
     call(forward, sizes, given, [outputs(stream)])
     dbefore, dbias = outputs(past) if given[1] else None, outputs(channels) if given[3] else None
     call(backward, sizes, [*given, inputs(stream)], [outputs(stream), dbefore, outputs(channels * count), dbias])
+
+
+def gated_bank(library: ctypes.CDLL, level: str) -> None:
+    """Forward and backward of a gate in front of a bank."""
+    (batch, length, channels), kind = shape(), random.choice(["real", "complex", "low rank"])
+    rows, count = random.randint(1, 5) * (1 if kind == "real" else 2), random.randint(1, 8)
+    rank = random.choice([1, 2]) if kind == "low rank" else 0
+    part, stream, past = channels * rows, batch * length * channels, batch * (count - 1) * channels
+    state = batch * part
+    sizes = [random.randint(1, 4), rank or int(kind == "complex"), batch, length, channels, rows]
+    sizes += [random.randint(0, 7), count]
+    front = [inputs(stream, 2.0), maybe(inputs(past)), inputs(channels * count), maybe(inputs(channels))]
+    system = [inputs(part, 0.4), inputs(part) if rank else maybe(inputs(part)), inputs(part), maybe(inputs(channels))]
+    sides = [inputs(channels * rank * rows, 0.1) if rank else None for _ in range(2)]
+    kept = batch * -(-length // 64) * -(-channels // 16) * 16 * rows
+    name = "low_rank" if rank else "diagonal"
+    forward, backward = (getattr(library, f"gated_{name}_{way}_{level}") for way in ("forward", "backward"))
+    made = [outputs(stream), outputs(state), maybe(inputs(kept))]
+    call(forward, sizes, [*front, maybe(inputs(state)), *system, *sides], made)
+    lengths = (stream, past, channels * count, channels, part, part, part, channels)
+    grads = [None if p is None else outputs(n) for n, p in zip(lengths, (*front, *system), strict=True)]
+    grads.insert(4, outputs(state))
+    given = [*front, *system, *sides, inputs(kept), inputs(stream), inputs(state)]
+    call(backward, sizes, given, [*grads, *(outputs(channels * rank * rows) if rank else None for _ in range(2))])
+
+
+def pair(library: ctypes.CDLL, level: str) -> None:
+    """Forward and backward of two short filters."""
+    (batch, length, channels), counts = shape(), (random.randint(1, 8), random.randint(1, 8))
+    stream = batch * length * channels
+    sizes = [random.randint(1, 4), random.randint(0, 7), random.randint(0, 7), batch, length, channels, *counts]
+    both = [x for count in counts for x in (inputs(channels * count), maybe(inputs(channels)))]
+    forward, backward = (getattr(library, f"pair_{way}_{level}") for way in ("forward", "backward"))
+    call(forward, sizes, [inputs(stream), *both], [outputs(stream)])
+    grads = [None if p is None else outputs(len(p)) for p in both]
+    call(backward, sizes, [inputs(stream), *both, inputs(stream)], [outputs(stream), *grads])
 
 
 def drive(seconds: float) -> None:
@@ -133,6 +171,10 @@ def drive(seconds: float) -> None:
             modes(library, level)
             selective(library, level)
             taps(library, level)
+            gated_bank(library, level)
+            pair(library, level)
+            pointwise(library, level)
+            step(library, level)
         rounds += 1
     print(f"{rounds} rounds at {', '.join(levels)}: nothing was found")
 

@@ -68,7 +68,7 @@ def cost(p: AdaptiveSoftmaxParams, inputs: Streams, output: StreamType, length: 
     rows, width = positions(inputs[0], length), inputs[0].width
     first, *others = parts(p, inputs)
     products = width * (first.size + len(others)) + sum(b.width * (width + b.size) for b in others)
-    kept = width + p.vocab + sum(b.width for b in others)
+    kept = p.vocab + len(others) + sum(b.width for b in others)
     return Cost(rows * (2 * products + SOFTMAX_FLOPS * p.vocab), rows * kept)
 
 

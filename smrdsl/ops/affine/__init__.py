@@ -39,6 +39,7 @@ OPERATOR = Operator(
     layer="smrdsl.ops.affine.layer:Affine",
     parameters=parameters,
     channel_map=lambda p: "diagonal",
+    pointwise=lambda p: "one",
     equations="y = scale * x + shift",
     samples=(
         (AffineParams(), (StreamType.real(8),)),

@@ -31,7 +31,7 @@ class Affine(nn.Module):
         return x * self.scale if self.shift is None else torch.addcmul(self.shift, x, self.scale)
 
     def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
-        return program.affine(*streams, self.scale, self.shift)
+        return program.affine(streams[0], self.scale, self.shift)
 
     def channel_map(self) -> tuple[Tensor, Tensor | None]:
         return self.scale, self.shift

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.arithmetic import ScaleParams, ShiftParams
 from smrdsl.ops.contract import Streams
 
@@ -22,20 +23,32 @@ class Add(Arithmetic):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return a + b
 
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        return program.add(streams[0], streams[1])
+
 
 class Sub(Arithmetic):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return a - b
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        return program.add(streams[0], streams[1], -1.0)
 
 
 class Mul(Arithmetic):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return a * b
 
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        return program.gate(streams[0], streams[1])
+
 
 class Neg(Arithmetic):
     def forward(self, x: Tensor) -> Tensor:
         return -x
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        return program.affine(streams[0], -1.0)
 
 
 class Scale(nn.Module):
@@ -46,6 +59,9 @@ class Scale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * self.value
 
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        return program.affine(streams[0], self.value)
+
 
 class Shift(nn.Module):
     def __init__(self, p: ShiftParams, inputs: Streams, output: StreamType) -> None:
@@ -54,3 +70,6 @@ class Shift(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.value
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        return program.affine(streams[0], None, self.value)

@@ -160,8 +160,20 @@ def cost(p: AttendParams, inputs: Streams, output: StreamType, length: int, stra
         seen = min(p.chunk or length, length) / (2 if p.causal else 1)
     q, _, v = (i.width for i in inputs)
     scores = length * seen * p.heads
-    kept = length * (2 * q + 2 * v + p.heads) if p.act == "softmax" else length * (2 * q + v) + 2 * scores
-    return Cost(2 * length * seen * (q + v) + (0 if p.act == "softmax" else 4 * scores), kept)
+    kept = length * (q + 2 * v + _held(p, q, v, length))
+    return Cost(2 * length * seen * (q + v) + (0 if p.act == "softmax" else 4 * scores), kept, inputs=False)
+
+
+def _held(p: AttendParams, q: int, v: int, length: int) -> float:
+    """Numbers of the scores that are kept for each position, and copies of keys and values in windows."""
+    if p.window is not None:
+        return 2 * (q + v) + 4 * p.heads * p.window
+    if p.chunk is not None:
+        return (1 if p.act == "softmax" else 2) * p.heads * min(p.chunk, length)
+    whole = p.act == "softmax" and p.bias is None
+    if whole and q == v:
+        return q + p.heads
+    return (1 if whole else 2) * p.heads * length
 
 
 Q, V = StreamType.real(4), StreamType.real(6)

@@ -136,7 +136,10 @@ def cost(p: AttentionParams, inputs: Streams, output: StreamType, length: int, s
     if p.window is not None:
         seen = min(p.window, seen)
     maps = 4 * length * width * (width + shared)
-    return Cost(maps + 4 * length * seen * width, length * (3 * width + 2 * shared + p.heads))
+    kept = 2 * width + 2 * shared + p.heads + (0 if p.window is None else 4 * width)
+    if p.positions == "t5":  # a bias for each pair has them all in memory
+        kept += (2 if p.causal or p.window else 1) * p.heads * (2 * p.window if p.window else length)
+    return Cost(maps + 4 * length * seen * width, length * kept)
 
 
 OPERATOR = Operator(

@@ -15,7 +15,8 @@ from typing import Literal
 from pydantic import Field
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Cost, Misfit, Operator, Parameter, Params, State, Streams, need_sequence
+from smrdsl.ops._cores import TAPS
+from smrdsl.ops.contract import Cost, Misfit, Operator, Parameter, Params, State, Streams, need_sequence, way
 
 
 class Conv1dParams(Params):
@@ -72,7 +73,9 @@ def state(p: Conv1dParams, inputs: Streams, output: StreamType) -> dict[str, Sta
 
 def cost(p: Conv1dParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
     mixed = 1 if p.depthwise else inputs[0].width
-    return Cost(2 * length * output.width * mixed * p.kernel, length * inputs[0].width)
+    direct = p.depthwise and p.causal and p.kernel <= TAPS and way(strategy)[1]
+    padded = 0 if direct else length * inputs[0].width
+    return Cost(2 * length * output.width * mixed * p.kernel, padded, inputs=direct)
 
 
 OPERATOR = Operator(
@@ -87,6 +90,7 @@ OPERATOR = Operator(
     looks_ahead=looks_ahead,
     uses_lengths=looks_ahead,
     families=("mixer",),
+    short_filter=lambda p: "plain" if p.depthwise and not looks_ahead(p) else "",
     equations="causal: y_t = b + sum_{k < K} w[k] x_{t - K + 1 + k}\n"
     "causal=false: y_t = b + sum_{k < K} w[k] x_{t - (K - 1) // 2 + k}",
     reference="smrdsl.ops.conv1d.reference:reference",

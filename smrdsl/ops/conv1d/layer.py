@@ -11,6 +11,9 @@ from smrdsl.kernels import native_taps
 from smrdsl.kernels.depthwise import depthwise, depthwise_step
 from smrdsl.kernels.initial import Draw, fill, fill_linear
 from smrdsl.kernels.lengths import silence
+from smrdsl.kernels.native_taps import ShortFilter
+from smrdsl.kernels.step_cores import write_convolution, write_taps
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.conv1d import Conv1dParams, before
 
@@ -39,12 +42,12 @@ class Conv1d(nn.Module):
     def forward(self, x: Tensor, *, lengths: Tensor | None = None) -> Tensor:
         x = x if lengths is None else silence(x, lengths)
         if self.depthwise and not self.after:
-            return native_taps.convolve(x, None, self.weight, self.bias)
+            return self.short_filter().run(x, None)
         return self._convolve(F.pad(x, (0, 0, self.before, self.after)))
 
     def extend(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
         if self.depthwise:
-            y = native_taps.convolve(x, inputs, self.weight, self.bias)
+            y = self.short_filter().run(x, inputs)
         else:
             y = self._convolve(torch.cat((inputs, x), dim=1))
         return y, native_taps.last(x, inputs)
@@ -56,6 +59,15 @@ class Conv1d(nn.Module):
         else:
             y = F.linear(seen.transpose(1, 2).flatten(1), self.weight.flatten(1), self.bias)
         return y, seen[:, 1:]
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        if self.depthwise:
+            return write_taps(program, streams[0], self.weight, self.bias, None, state[0])
+        return write_convolution(program, streams[0], self.weight, self.bias, state[0])
+
+    def short_filter(self) -> ShortFilter:
+        """What it is where it is depthwise and causal."""
+        return ShortFilter(self.weight, self.bias)
 
     def _convolve(self, x: Tensor) -> Tensor:
         """(B, L + K - 1, D) -> (B, L, width)."""

@@ -30,7 +30,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 from pydantic import Field, PydanticSchemaGenerationError, create_model
 
 from smrdsl.core.errors import SmrError
-from smrdsl.ops.contract import Operator, Params
+from smrdsl.ops.contract import Operator, Params, always
 from smrdsl.ops.custom.blueprint import Blueprint
 from smrdsl.ops.registry import register
 
@@ -68,6 +68,7 @@ def operator(
             state=blueprint.state,
             cost=blueprint.cost,
             looks_ahead=blueprint.looks_ahead,
+            learns_forward=always,  # for all that is known
             streams=streams(cls, name),
             families=families,
             equations=equations,

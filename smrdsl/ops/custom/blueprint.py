@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Cost, Parameter, Params, State, Streams, positions
+from smrdsl.ops.contract import Cost, Parameter, Params, State, Streams, elements, positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ class Blueprint:
         """A guess: each parameter is used once at each position, and what comes in and goes out is kept."""
         rows = positions(inputs[0], length)
         learned = sum(parameter.size for parameter in self.facts(p, inputs).parameters.values())
-        elements = sum(positions(s, length) * s.width for s in (*inputs, output))
-        return Cost(2 * rows * learned + elements, elements)
+        numbers = elements((*inputs, output), length)
+        return Cost(2 * rows * learned + numbers, elements((output,), length))
 
     def looks_ahead(self, p: Params) -> bool:
         """Also where it is not known, for want of a step."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Operator, Params, Streams, need_real
+from smrdsl.ops.contract import Cost, Operator, Params, Streams, elements, need_real
 
 
 class DropoutParams(Params):
@@ -23,6 +23,12 @@ def infer(p: DropoutParams, inputs: Streams) -> StreamType:
     return inputs[0]
 
 
+def cost(p: DropoutParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
+    """What is kept is which elements were: as many numbers as come in, or one for each channel."""
+    numbers = elements(inputs, length)
+    return Cost(numbers, inputs[0].width if p.tied else numbers, inputs=False)
+
+
 def drops_nothing(p: DropoutParams) -> bool:
     return p.p == 0
 
@@ -33,7 +39,9 @@ OPERATOR = Operator(
     params=DropoutParams,
     infer=infer,
     layer="smrdsl.ops.dropout.layer:Dropout",
+    cost=cost,
     identity=drops_nothing,
+    pointwise=lambda p: "one",
     equations="y = x * Bernoulli(1 - p) / (1 - p) in training, x in evaluation",
     source="Srivastava et al. 2014",
     samples=(

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.dropout import DropoutParams
 
@@ -23,3 +24,6 @@ class Dropout(nn.Module):
             return F.dropout(x, self.p, self.training)
         mask = x.new_ones(x.shape[0], 1, x.shape[2])
         return x * F.dropout(mask, self.p)
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream | None:
+        return None if self.training and self.p else streams[0]

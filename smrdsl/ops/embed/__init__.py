@@ -94,7 +94,8 @@ def state(p: EmbedParams, inputs: Streams, output: StreamType) -> dict[str, Stat
 def cost(p: EmbedParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
     banded = sum(band.width for band in parts(p, inputs))
     added = p.width if p.positions else 0.0
-    return Cost(length * (2 * p.width * banded + added), length * (1 + banded))
+    kept = banded + p.width if len(parts(p, inputs)) > 1 else 0
+    return Cost(length * (2 * p.width * banded + added), length * kept)
 
 
 OPERATOR = Operator(

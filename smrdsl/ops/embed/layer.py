@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from smrdsl.core.errors import SmrError
 from smrdsl.core.types import StreamType
 from smrdsl.kernels.initial import Draw, fill_normal, fill_xavier
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.embed import EmbedParams, parts
 
@@ -61,11 +62,26 @@ class Embed(nn.Module):
     def step(self, token: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
         return self._vectors(token) + self._position(position), position + 1
 
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream | None:
+        """Neither waves nor bands: a layer of torch's is as good for those."""
+        if self.weight is None or self.kind not in (None, "learned"):
+            return None
+        y = program.gather(streams[0], self.weight, self._no_token())
+        if self.positions is None:
+            return y
+        position = state[0].rows()
+        there = program.gather(position, self.positions, self._too_long())
+        program.write("count", position)
+        return program.add(y, there)
+
     def _vectors(self, tokens: Tensor) -> Tensor:
         try:
             return F.embedding(tokens, self.weight) if self.weight is not None else self._banded(tokens)
         except IndexError:
-            raise SmrError(f"embed: a token is not in 0..{self.vocab - 1} (vocab={self.vocab})") from None
+            raise SmrError(self._no_token()) from None
+
+    def _no_token(self) -> str:
+        return f"embed: a token is not in 0..{self.vocab - 1} (vocab={self.vocab})"
 
     def _banded(self, tokens: Tensor) -> Tensor:
         """The sum over the bands, in all but one of which a token has zeros."""

@@ -24,7 +24,7 @@ def looks_ahead(p: FlipParams) -> bool:
 
 
 def cost(p: FlipParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
-    return Cost()
+    return Cost(inputs=False)
 
 
 OPERATOR = Operator(

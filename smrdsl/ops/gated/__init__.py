@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Family, Misfit, Operator, Parameter, Params, Streams, need_real
+from smrdsl.ops.contract import Family, Misfit, Operator, Parameter, Params, Streams, keeping, need_real
 from smrdsl.ops.pointwise import act_parameters, find_activation
 
 
@@ -41,8 +41,10 @@ OPERATOR = Operator(
     infer=infer,
     layer="smrdsl.ops.gated.layer:Gated",
     parameters=parameters,
+    cost=keeping(own=0.5, inputs=True),
     streams=("x", "f"),
     structural=True,
+    pointwise=lambda p: "some",
     equations="y = x * act(f(x))",
     samples=(
         (GatedParams(act="sigmoid"), (StreamType.real(8), StreamType.real(8))),

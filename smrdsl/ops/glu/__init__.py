@@ -41,7 +41,7 @@ def parameters(p: GluParams, inputs: Streams, output: StreamType) -> dict[str, P
 
 def cost(p: GluParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
     elements = length * inputs[0].width
-    return Cost(elements * (4 * inputs[0].width + 2), 4 * elements)
+    return Cost(elements * (4 * inputs[0].width + 2), 3 * elements)
 
 
 OPERATOR = Operator(
@@ -52,6 +52,7 @@ OPERATOR = Operator(
     layer="smrdsl.ops.glu.layer:Glu",
     parameters=parameters,
     cost=cost,
+    pointwise=lambda p: "end",
     equations="(a, g) = W x + b,  y = a * act(g)",
     source="Dauphin et al. 2017, Language Modeling with Gated Convolutional Networks",
     samples=(

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
 from smrdsl.kernels.initial import Draw, fill_linear
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.glu import GluParams
-from smrdsl.ops.pointwise.layer import make_activation, reset_activation
+from smrdsl.ops.pointwise.layer import function_of, make_activation, reset_activation
 
 
 class Glu(nn.Module):
@@ -30,3 +31,10 @@ class Glu(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         a, g = F.linear(x, self.weight, self.bias).chunk(2, dim=-1)
         return a * self.act(g)
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream | None:
+        function, width = function_of(self.act), streams[0].width
+        if function is None:
+            return None
+        a, g = program.linear(streams[0], self.weight, self.bias).split(width, width)
+        return program.gate(a, g, function)

@@ -14,6 +14,8 @@ from smrdsl.kernels.initial import Draw, fill, fill_normal
 from smrdsl.kernels.memo import Kept, Memo
 from smrdsl.kernels.mimo import Mimo, driving_of, reading_of
 from smrdsl.kernels.powers import wide
+from smrdsl.kernels.step_cores import write_mimo
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.kernels.transition import Diagonal
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.lru import OPERATOR, LruParams, parameters
@@ -59,6 +61,9 @@ class LRU(nn.Module):
 
     def step(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         return mimo.step(self._system(), u, x)
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        return write_mimo(program, self._system(), streams[0], state[0])
 
     def _system(self) -> Mimo:
         return self.memo([*self.parameters()], self._make_system)

@@ -28,7 +28,7 @@ def infer(p: MatchParams, inputs: Streams) -> StreamType:
 
 
 def cost(p: MatchParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
-    return Cost(2 * inputs[0].width, 2 * inputs[0].width)
+    return Cost(2 * inputs[0].width)
 
 
 OPERATOR = Operator(

@@ -71,7 +71,7 @@ def parameters(p: MlpParams, inputs: Streams, output: StreamType) -> dict[str, P
 def cost(p: MlpParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
     rows, width, hidden = positions(inputs[0], length), inputs[0].width, hidden_width(p, inputs[0].width)
     maps, kept = (3, 4) if p.gated else (2, 2)
-    return Cost(rows * hidden * (2 * maps * width + maps - 1), rows * (width + kept * hidden))
+    return Cost(rows * hidden * (2 * maps * width + maps - 1), rows * kept * hidden)
 
 
 OPERATOR = Operator(

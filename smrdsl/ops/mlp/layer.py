@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
 from smrdsl.kernels.initial import Draw, fill_linear
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.mlp import MlpParams, hidden_width, inside
-from smrdsl.ops.pointwise.layer import make_activation, reset_activation
+from smrdsl.ops.pointwise.layer import function_of, make_activation, reset_activation
 
 
 class Mlp(nn.Module):
@@ -44,3 +45,11 @@ class Mlp(nn.Module):
         if self.V is not None:
             h = h * F.linear(x, self.V, self.c)
         return F.linear(F.dropout(h, self.dropout, self.training), self.W2, self.b2)
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream | None:
+        function = function_of(self.act)
+        if function is None or (self.training and self.dropout):
+            return None
+        x, h = streams[0], program.linear(streams[0], self.W1, self.b1)
+        h = program.map(h, function) if self.V is None else program.gate(program.linear(x, self.V, self.c), h, function)
+        return program.linear(h, self.W2, self.b2)

@@ -97,11 +97,11 @@ class Norm(nn.Module):
 
     def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream | None:
         if self.kind == "batch":
-            return None if self.training else program.affine(*streams, *self._running())
+            return None if self.training else program.affine(streams[0], *self._running())
         weight = self.weight if self.g is None else self.g.expand(self.width)
         centred = self.kind == "layer"
         groups = 1 if centred else self.groups
-        return program.norm(*streams, weight, self.bias, self.eps, centred=centred, groups=groups)
+        return program.norm(streams[0], weight, self.bias, self.eps, centred=centred, groups=groups)
 
     def _running(self) -> tuple[Tensor, Tensor]:
         """What the running statistics and the parameters scale and shift by."""

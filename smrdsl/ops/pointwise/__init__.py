@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from smrdsl.core.errors import did_you_mean
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Misfit, Operator, Parameter, Params, Streams, need_real
+from smrdsl.ops.contract import Misfit, Operator, Parameter, Params, Streams, keeping, need_real
 
 
 class GeluParams(Params):
@@ -27,6 +27,15 @@ class GeluParams(Params):
 
 class NoParams(Params):
     """No arguments."""
+
+
+KEEP_OUTPUT = ("relu", "tanh", "sigmoid")
+"""Their derivative is a function of what they leave."""
+KEEP_OWN = ("relu2", "laplace")
+"""Their derivative needs what is made on the way."""
+
+ENDS_FILTER = ("silu",)
+"""What the native kernel of short filters can end with."""
 
 
 def row(name: str, equation: str, params: type[Params] = NoParams, *others: Params) -> Operator:
@@ -43,7 +52,10 @@ def row(name: str, equation: str, params: type[Params] = NoParams, *others: Para
         params=params,
         infer=infer,
         layer=f"smrdsl.ops.pointwise.layer:{name.capitalize()}",
+        cost=keeping(name in KEEP_OWN, inputs=name not in KEEP_OUTPUT + KEEP_OWN, output=name in KEEP_OUTPUT),
         families=("act",),
+        pointwise=lambda p: "some" if name in KEEP_OWN else "one",
+        ends_filter=lambda p: name if name in ENDS_FILTER else "",
         equations=f"y = {equation}",
         samples=tuple((p, (place,)) for p in (params(), *others) for place in places),
     )

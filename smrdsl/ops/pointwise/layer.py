@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
 from smrdsl.kernels.initial import Draw
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.pointwise import GeluParams, find_activation
 
@@ -24,10 +25,14 @@ class Pointwise(nn.Module):
     def __init__(self, p: Any, inputs: Streams, output: StreamType) -> None:
         super().__init__()
 
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream | None:
+        function = function_of(self)
+        return None if function is None else program.map(streams[0], function)
 
-class Gelu(nn.Module):
+
+class Gelu(Pointwise):
     def __init__(self, p: GeluParams, inputs: Streams, output: StreamType) -> None:
-        super().__init__()
+        super().__init__(p, inputs, output)
         self.approximate = p.approximate or "none"
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,6 +72,18 @@ class Softplus(Pointwise):
 class Laplace(Pointwise):
     def forward(self, x: Tensor) -> Tensor:
         return 0.5 * (1.0 + torch.erf((x - LAPLACE_MEAN) / (LAPLACE_STD * math.sqrt(2.0))))
+
+
+NATIVE: dict[type[nn.Module], str] = {
+    kind: kind.__name__.lower() for kind in (Silu, Relu, Relu2, Tanh, Sigmoid, Softplus, Laplace)
+}
+
+
+def function_of(act: nn.Module) -> str | None:
+    """What a native step calls an activation; None for a user's own."""
+    if type(act) is Gelu:
+        return "gelu_tanh" if act.approximate == "tanh" else "gelu"
+    return NATIVE.get(type(act))
 
 
 def make_activation(name: str, stream: StreamType) -> nn.Module:

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Operator, Params, State, Streams, always, need_sequence
+from smrdsl.ops.contract import Cost, Operator, Params, State, Streams, always, elements, need_sequence
 
 
 class PoolParams(Params):
@@ -34,6 +34,11 @@ def state(p: PoolParams, inputs: Streams, output: StreamType) -> dict[str, State
     return value | {"count": State((), index=True)} if p.kind in ("mean", "max") else value
 
 
+def cost(p: PoolParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
+    """Only the largest has to be found again."""
+    return Cost(elements(inputs, length), inputs=p.kind == "max", output=p.kind == "max")
+
+
 OPERATOR = Operator(
     name="pool",
     summary="One vector for a sequence.",
@@ -41,6 +46,7 @@ OPERATOR = Operator(
     infer=infer,
     layer="smrdsl.ops.pool.layer:Pool",
     state=state,
+    cost=cost,
     uses_lengths=always,
     equations="mean: y = sum_t x_t / L;  last: y = x_L;  max: y = max_t x_t;  sum: y = sum_t x_t",
     reference="smrdsl.ops.pool.reference:reference",

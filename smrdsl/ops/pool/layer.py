@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
 from smrdsl.kernels.lengths import over, silence, valid
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.pool import PoolParams
 
@@ -47,6 +48,15 @@ class Pool(nn.Module):
 
     def step(self, x: Tensor, value: Tensor, *count: Tensor) -> tuple[Tensor, ...]:
         return self.extend(x[:, None], value, *count)
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        x, value = streams[0], state[0].rows()
+        if self.kind == "last":
+            program.copy(x, value)
+            return x
+        if self.kind == "sum":
+            return program.accumulate(x, value)
+        return program.pool(x, value, state[1].plain(), largest=self.kind == "max")
 
     def _padded(self, x: Tensor, lengths: Tensor) -> Tensor:
         """The same where sequences end at their lengths (B)."""

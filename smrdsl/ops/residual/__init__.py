@@ -10,7 +10,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Misfit, Operator, Params, Streams, need_real
+from smrdsl.ops.contract import Misfit, Operator, Params, Streams, keeping, need_real
 
 
 class ResidualParams(Params):
@@ -32,8 +32,10 @@ OPERATOR = Operator(
     params=ResidualParams,
     infer=infer,
     layer="smrdsl.ops.residual.layer:Residual",
+    cost=keeping(),
     streams=("x", "f"),
     structural=True,
+    pointwise=lambda p: "one",
     equations="y = x + scale * f(x)",
     source="He et al. 2016, Deep Residual Learning",
     samples=(

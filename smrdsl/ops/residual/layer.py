@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.residual import ResidualParams
 
@@ -17,3 +18,6 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor, f: Tensor) -> Tensor:
         return torch.add(x, f, alpha=self.scale)
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        return program.add(streams[0], streams[1], self.scale)

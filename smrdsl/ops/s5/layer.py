@@ -16,6 +16,8 @@ from smrdsl.kernels.memo import Kept, Memo
 from smrdsl.kernels.mimo import Mimo, Sample, driving_of, reading_of
 from smrdsl.kernels.parameters import fill_steps
 from smrdsl.kernels.powers import wide
+from smrdsl.kernels.step_cores import write_mimo
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.kernels.transition import Diagonal
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.s4.hippo import spectrum
@@ -75,6 +77,9 @@ class S5(nn.Module):
 
     def step(self, u: Tensor, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return mimo.step(self._system(), u, x, rate, dt)
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        return write_mimo(program, self._system(), streams[0], state[0])
 
     def _system(self) -> Mimo:
         return self.memo([*self.parameters()], self._make_system)

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from smrdsl.core.types import StreamType
 from smrdsl.ops import _cores as cores
-from smrdsl.ops.contract import Cost, Operator, Parameter, Params, Range, State, Streams, always, need_sequence
+from smrdsl.ops.contract import Cost, Operator, Parameter, Params, Range, State, Streams, always, need_sequence, way
 from smrdsl.ops.s6.timings import TIMINGS
 
 
@@ -66,8 +66,12 @@ def state(p: S6Params, inputs: Streams, output: StreamType) -> dict[str, State]:
 def cost(p: S6Params, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
     width, n, r = inputs[0].width, p.state, rank(p, inputs[0].width)
     projections = 2 * width * (2 * r + 2 * n)
-    kept = width * 3 * n if strategy == "recurrent" else width * 5 + 2 * n
-    return Cost(length * (projections + 7 * width * n), length * (kept + r))
+    name, native = way(strategy)
+    kept = (width * (4 + 3 * n)) if name == "recurrent" else 4 * width
+    if native and name == "recurrent":
+        kept = width * (1 + n / cores.TILE)
+    work = length * (projections + 7 * width * n)
+    return Cost(work, length * (kept + 2 * n + r), temporary=length * width * (2 if native else 4))
 
 
 OPERATOR = Operator(

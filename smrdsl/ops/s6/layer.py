@@ -7,11 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
-from smrdsl.kernels import native_selective, selective
+from smrdsl.kernels import native_selective, selective, selective_peer
 from smrdsl.kernels.any_length import known
 from smrdsl.kernels.core import Gap, in_full, in_precision
 from smrdsl.kernels.initial import Draw, fill, fill_linear, fill_uniform
 from smrdsl.kernels.native_calls import fits, loops
+from smrdsl.kernels.native_selective import NativeRun
+from smrdsl.kernels.step_cores import write_selective
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.kernels.steps import fill_bias, sampled
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.s6 import OPERATOR, S6Params, parameters
@@ -44,16 +47,12 @@ class S6(nn.Module):
 
     def forward(self, x: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> Tensor:
         h = in_precision(x).new_zeros(x.shape[0], *self.A_log.shape)
-        return self.extend(x, h, rate=rate, dt=dt)[0]
+        return self._sequence(x, h, rate, dt, selective_peer.run)[0]
 
     def extend(
         self, x: Tensor, h: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        if 0 in x.shape[:2]:
-            return x.clone(), h.clone()
-        u = in_precision(x)
-        loop = self.strategy == "recurrent" and known(x.shape[1]) and (fits(u) or loops(u))
-        return self._run(selective.recur if loop else selective.scan, x, h, rate, dt)
+        return self._sequence(x, h, rate, dt, native_selective.run)
 
     def step(self, x: Tensor, h: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if not known(x.shape[0]) or h.numel() < MANY:
@@ -62,8 +61,29 @@ class S6(nn.Module):
         y, after = self._run(selective.recur, x.unsqueeze(1), h, rate, gaps)
         return y.squeeze(1), after
 
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        rank, states = self.W_dt.shape[1], self.A_log.shape[1]
+        d, b, c = program.linear(streams[0], self.W_x).split(rank, states, states)
+        delta = program.linear(d, self.W_dt)
+        return write_selective(program, (streams[0], delta, b, c), self.b_dt, self._a(), self.D, state[0])
+
+    def _sequence(
+        self, x: Tensor, h: Tensor, rate: Gap | None, dt: Tensor | None, natively: NativeRun
+    ) -> tuple[Tensor, Tensor]:
+        if 0 in x.shape[:2]:
+            return x.clone(), h.clone()
+        u = in_precision(x)
+        loop = self.strategy == "recurrent" and known(x.shape[1]) and (fits(u, gpu=True) or loops(u))
+        return self._run(selective.recur if loop else selective.scan, x, h, rate, dt, natively)
+
     def _run(
-        self, run: selective.Run, x: Tensor, h: Tensor, rate: Gap | None, dt: Tensor | None
+        self,
+        run: selective.Run,
+        x: Tensor,
+        h: Tensor,
+        rate: Gap | None,
+        dt: Tensor | None,
+        natively: NativeRun = native_selective.run,
     ) -> tuple[Tensor, Tensor]:
         """`run` over x (..., ED), from the state h. The maps follow autocast, what they leave is in full precision."""
         rank, states = self.W_dt.shape[1], self.A_log.shape[1]
@@ -75,7 +95,7 @@ class S6(nn.Module):
             decay = self.p.steps == "decay"
             if run is selective.recur and native_selective.can_run(u, h, rate, dt):
                 own = in_precision(d), in_precision(self.b_dt), native_selective.gaps_of(u, rate, dt)
-                y, after = native_selective.run((u, *own, self._a(), b, c, skip, h), decay)
+                y, after = natively((u, *own, self._a(), b, c, skip, h), decay)
             else:
                 steps, weights = sampled(d, self.b_dt, rate, dt, decay=decay)
                 y, after = run(weights * u, steps, self._a(), b, c, h)

@@ -16,7 +16,7 @@ def infer(p: SkipParams, inputs: Streams) -> StreamType:
 
 
 def cost(p: SkipParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
-    return Cost()
+    return Cost(inputs=False)
 
 
 OPERATOR = Operator(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from smrdsl.core.types import StreamType
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.ops.contract import Streams
 from smrdsl.ops.skip import SkipParams
 
@@ -15,3 +16,6 @@ class Skip(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        return streams[0]

@@ -10,9 +10,18 @@ Source: Qi et al. 2024, "SMR: State Memory Replay for Long Sequence Modeling" (F
 our reading, with every choice an argument. Placed in front of a state-space core it leaves the core's
 convolution form as it is.
 
+With steps=true, ours and not the paper's, the gate sees the gaps of a timed stream: "j samples ago" becomes "j steps
+ago". u[t - j] is then the input at that time, on a straight line between the samples around it:
+
+    r(s) = sum_{j < memory} m_j u(s - j)        q(s) = sum_{k < kernel} w_k r(s - k)        at the times s of samples
+
+With gaps of 1 that is the plain smr. Twice as many inputs are remembered, so that memories reach as far back on a grid
+up to twice as fine; behind the oldest one, its value is held.
+
 Initial values. `identity`: m = 0, w one tap, M = 1, and b where gate(b) = 1, so that y = u at first:
 putting it into a trained model changes nothing, bit for bit (silu: to rounding). `random`: m, w and b
-uniform as a convolution's. State: the last memory + kernel - 2 inputs.
+uniform as a convolution's. State: the last memory + kernel - 2 inputs; with steps=true twice as many, and the gaps
+between them.
 """
 
 from __future__ import annotations
@@ -22,7 +31,8 @@ from typing import Literal
 from pydantic import Field
 
 from smrdsl.core.types import StreamType
-from smrdsl.ops.contract import Cost, Misfit, Operator, Parameter, Params, State, Streams, need_sequence
+from smrdsl.ops._cores import TAPS
+from smrdsl.ops.contract import Cost, Misfit, Operator, Parameter, Params, State, Streams, need_sequence, way
 
 ONE_AT = {"sigmoid2": 0.0, "tanh1": 0.0, "silu": 1.2784645427610738, "identity": 1.0}
 """Gate -> the bias at which it is 1. The others never are."""
@@ -51,6 +61,10 @@ class SmrParams(Params):
         "that is sigmoid2, tanh1, and silu and identity with bias. `random`: as a convolution; the default "
         "elsewhere.",
     )
+    steps: bool = Field(
+        default=False,
+        description="Whether memories are counted in steps of time and not in samples; only in timed models.",
+    )
 
 
 def can_be_identity(p: SmrParams) -> bool:
@@ -63,7 +77,7 @@ def starts_as_identity(p: SmrParams) -> bool:
 
 def remembered(p: SmrParams) -> int:
     """How many past inputs a step needs."""
-    return p.memory + p.kernel - 2
+    return (p.memory + p.kernel - 2) * (2 if p.steps else 1)
 
 
 def infer(p: SmrParams, inputs: Streams) -> StreamType:
@@ -92,13 +106,18 @@ def parameters(p: SmrParams, inputs: Streams, output: StreamType) -> dict[str, P
 
 
 def state(p: SmrParams, inputs: Streams, output: StreamType) -> dict[str, State]:
-    return {"inputs": State((remembered(p), inputs[0].width))}
+    own = {"inputs": State((remembered(p), inputs[0].width))}
+    if p.steps:
+        own["gaps"] = State((max(0, remembered(p) - 1),))
+    return own
 
 
 def cost(p: SmrParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
     width = inputs[0].width
     one = 2 * (p.memory + p.kernel - 1) + 6 + (2 * width if p.mix else 0)
-    return Cost(length * width * one, length * width * (4 if p.mix else 3))
+    direct = way(strategy)[1] and p.memory + p.kernel - 1 <= TAPS
+    kept = 2.5 if p.mix else 0 if direct else 3
+    return Cost(length * width * one, length * width * kept)
 
 
 OPERATOR = Operator(
@@ -110,8 +129,12 @@ OPERATOR = Operator(
     parameters=parameters,
     state=state,
     cost=cost,
+    uses_step=lambda p: p.steps,
+    needs_gaps=lambda p: p.steps,
+    short_filter=lambda p: "" if p.mix or p.steps else "gated",
     equations="r_t = sum_{j < memory} m_j u_{t - j};  q_t = sum_{k < kernel} w_k r_{t - k}\n"
-    "p_t = b + q_t (mix=pointwise: b + M q_t);  y_t = u_t gate(p_t)",
+    "p_t = b + q_t (mix=pointwise: b + M q_t);  y_t = u_t gate(p_t)\n"
+    "steps=true: u_{t - j} is the input j steps before sample t, between samples on a straight line",
     source="our reading of Qi et al. 2024, arXiv 2405.17534; the paper's own equation could not be read",
     reference="smrdsl.ops.smr.reference:reference",
     samples=(
@@ -122,5 +145,8 @@ OPERATOR = Operator(
         (SmrParams(memory=2, kernel=2, mix="pointwise", bias=False), (StreamType.real(4),)),
         (SmrParams(memory=1, gate="sigmoid"), (StreamType.real(4),)),
         (SmrParams(memory=1, kernel=2, gate="tanh", bias=False, init="random"), (StreamType.real(4),)),
+        (SmrParams(memory=4, steps=True), (StreamType.real(4),)),
+        (SmrParams(memory=2, kernel=2, mix="pointwise", gate="tanh1", steps=True), (StreamType.real(3),)),
+        (SmrParams(memory=1, bias=False, steps=True), (StreamType.real(3),)),
     ),
 )

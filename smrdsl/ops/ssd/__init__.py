@@ -18,6 +18,7 @@ torch's Linear. Source: Dao and Gu 2024, "Transformers are SSMs", sections 6 and
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Protocol
 
 from pydantic import AfterValidator, Field
@@ -35,6 +36,7 @@ from smrdsl.ops.contract import (
     Streams,
     always,
     need_sequence,
+    way,
 )
 from smrdsl.ops.ssd import timings
 
@@ -176,17 +178,18 @@ def state(p: SsdParams | ScanParams, inputs: Streams, output: StreamType) -> dic
 
 def cost_scan(p: SsdParams | ScanParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
     width, n, h = inputs[0].width, states(p, inputs), heads(p, inputs)
-    if strategy == "recurrent":
-        return Cost(length * 5 * width * n, length * width * 2 * n)
+    if way(strategy)[0] == "recurrent":
+        return Cost(length * 5 * width * n, length * width * (n + 2), temporary=3 * length * width)
     inside = CHUNK * (2 * p.groups * n + 4 * h + 2 * width)
-    kept = 4 * width + 2 * p.groups * n + 3 * h * CHUNK + 2 * width * n / CHUNK
-    return Cost(length * (inside + 4 * width * n), length * kept)
+    kept = 3 * width + 3 * h * CHUNK + 2 * width * n / CHUNK
+    return Cost(length * (inside + 4 * width * n), length * kept, temporary=5 * length * width)
 
 
 def cost(p: SsdParams, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
     scan, width = cost_scan(p, inputs, output, length, strategy), inputs[0].width
     rows = 2 * p.groups * p.state + heads(p, inputs)
-    return Cost(scan.flops + 2 * length * width * rows, scan.activations)
+    made = {"flops": 2 * length * width * rows, "activations": length * rows}
+    return replace(scan, **{name: getattr(scan, name) + more for name, more in made.items()})
 
 
 _EQUATIONS = (
@@ -198,6 +201,11 @@ _SOURCE = 'Dao and Gu 2024, "Transformers are SSMs" (2405.21060), sections 6 and
 
 def _streams(width: int, states: int, heads: int) -> Streams:
     return tuple(StreamType.real(w) for w in (width, states, states, heads))
+
+
+def _measured(width: int, state: float) -> tuple[ScanParams, Streams]:
+    p, n = ScanParams(), int(SsdParams().state * state)
+    return p, _streams(width, n, width // p.head)
 
 
 OPERATORS = (
@@ -243,6 +251,7 @@ OPERATORS = (
         strategies=("scan", "recurrent"),
         inexact=cores.varying,
         timings=timings.SSD_SCAN,
+        measured=_measured,
         uses_step=always,
         equations=_EQUATIONS,
         source=_SOURCE,

@@ -11,6 +11,8 @@ from smrdsl.kernels import heads
 from smrdsl.kernels.any_length import known
 from smrdsl.kernels.core import Gap, in_full, in_precision
 from smrdsl.kernels.initial import Draw, fill, fill_linear
+from smrdsl.kernels.step_cores import write_heads
+from smrdsl.kernels.step_program import Slot, StepProgram, Stream
 from smrdsl.kernels.steps import fill_bias, sampled
 from smrdsl.ops.contract import Parameter, Streams
 from smrdsl.ops.ssd import OPERATORS, ScanParams, SsdParams, parameters, parameters_scan, states
@@ -65,6 +67,11 @@ class Heads(nn.Module):
                 y = torch.addcmul(y, u, in_precision(self.D).unsqueeze(-1))
             return y.flatten(-2).to(x.dtype), after.to(h.dtype)
 
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        limit = None if self.p.limit is None else (self.p.limit.low, self.p.limit.high)
+        a = -torch.exp(in_precision(self.A_log))
+        return write_heads(program, streams, self.dt_bias, a, self.D, state[0], groups=self.p.groups, limit=limit)
+
 
 class SSD(Heads):
     """(B, L, ED) -> (B, L, ED)."""
@@ -91,6 +98,11 @@ class SSD(Heads):
 
     def step(self, x: Tensor, h: Tensor, *, rate: Gap | None = None, dt: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.run(heads.advance, self._streams(x), h, rate, dt)
+
+    def write_step(self, program: StepProgram, streams: tuple[Stream, ...], state: tuple[Slot, ...]) -> Stream:
+        x = streams[0]
+        made = (program.linear(x, weight) for weight in (self.W_B, self.W_C, self.W_dt))
+        return super().write_step(program, (x, *made), state)
 
     def _streams(self, x: Tensor) -> tuple[Tensor, ...]:
         """The streams x, b, c and delta."""

@@ -1,7 +1,7 @@
-"""smr-into-host: a gate in front of a core that runs natively is worked out inside of the core's kernel.
+"""smr-into-host: an SMR in front of a core that runs natively is worked out inside of the core's kernel.
 
-What stands between the two is then never written to memory, nor kept for the way back
-(docs/decisions/0012-smr-fused.md has the figures). Both are found by what their operators say of themselves.
+So is its control, a short convolution. What stands between the two is then never written to memory, nor kept for the
+way back (docs/decisions/0012-smr-fused.md has the figures). Both are found by what their operators say of themselves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NATIVE = "recurrent"
 @dataclass(frozen=True, slots=True)
 class SmrIntoHost(Pass):
     name: ClassVar[str] = "smr-into-host"
-    law: ClassVar[str] = "core(gate(x)) is one function of x; float32: to the last bit forward, to rounding backward"
+    law: ClassVar[str] = "core(smr(x)) is one function of x; float32: to the last bit forward, to rounding backward"
 
     def fits(self, conditions: Conditions) -> bool:
         return conditions.device == "cpu" and conditions.dtype == "float32"
@@ -34,9 +34,9 @@ class SmrIntoHost(Pass):
 
 
 def _host(g: Graph, key: str) -> str | None:
-    """The core behind a gate at a key, None where there is none."""
+    """The core behind a short filter at a key, None where there is none."""
     node, host = g.node(key), only_reader(g, key)
-    if host is None or not node.op.gates_input(node.params) or not (free(g, key) and free(g, host)):
+    if host is None or not node.op.short_filter(node.params) or not (free(g, key) and free(g, host)):
         return None
     core = g.node(host)
     return host if core.op.steady_bank(core.params) and core.strategy == NATIVE else None

@@ -1,4 +1,4 @@
-"""How a gate and the core behind it compute as one."""
+"""How a short filter and the core behind it compute as one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class SmrIntoHost(FusedLayer):
 
     def together(self, layers: Layers, *streams: Tensor, rate: Any = None) -> Tensor | None:
         gate, core = layers
-        front, bank, strategy = gate.front(), core.bank(), core.strategy  # type: ignore[operator]
+        front, bank, strategy = gate.short_filter(), core.bank(), core.strategy  # type: ignore[operator]
         found = native_gated_bank.run(front, bank, strategy, *streams, None, None, rate)  # type: ignore[arg-type]
         return None if found is None else found[0]
 
@@ -25,6 +25,6 @@ class SmrIntoHost(FusedLayer):
     ) -> tuple[Tensor, ...] | None:
         gate, core = layers
         (u,), (before, x) = streams, states
-        front, bank, strategy = gate.front(), core.bank(), core.strategy  # type: ignore[operator]
+        front, bank, strategy = gate.short_filter(), core.bank(), core.strategy  # type: ignore[operator]
         found = native_gated_bank.run(front, bank, strategy, u, before, x, rate)  # type: ignore[arg-type]
         return None if found is None else (found[0], native_taps.last(u, before), found[1])

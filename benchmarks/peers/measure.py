@@ -1,0 +1,163 @@
+"""A peer's rows: ours and theirs side by side at every length, with what one row of the table tells."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from benchmarks.peers import clock, memory, roofline
+from benchmarks.peers.contract import FORWARD, TRAINING, Absent, Pair, Peer, Setting, quiet
+from benchmarks.peers.works import apart, work_of
+
+COMPARED = 1024
+"""Outputs are compared over so many times at most."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of work at one length with one number of threads. Times are medians in milliseconds."""
+
+    case: str
+    layer: str
+    peer: str
+    work: str
+    length: int
+    threads: int
+    ours: float
+    theirs: float | None
+    ratio: float | None
+    spread: tuple[float, float] | None
+    """The quartiles of the ratio over rounds."""
+    rounds: int
+    goal: float | None
+    price: bool
+    apart: float
+    strategies: tuple[str, ...]
+    share: float | None = None
+    """Of the roofline, with one thread."""
+    scaling: float | None = None
+    """With several threads: how many times faster than one, by the wall's clock."""
+    shared: float | None = None
+    """The same by the processor's time of the first thread."""
+    memory: tuple[float | None, float | None] | None = None
+    """MiB of ours and theirs."""
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A peer that was left out, and why."""
+
+    case: str
+    peer: str
+    why: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: lengths (a peer's own where empty), threads, rounds, seconds a row and a run may take."""
+
+    lengths: Sequence[int] = ()
+    threads: Sequence[int] = (1,)
+    rounds: int = 9
+    seconds: float = 40.0
+    limit: float = 60.0
+    memory: bool = True
+
+
+def rows(peer: Peer, setting: Setting, effort: Effort, machine: roofline.Machine) -> Iterator[Row | Skipped]:
+    """The rows of a peer, or one `Skipped`."""
+    lengths = sorted(effort.lengths or peer.lengths)
+    for length in lengths:
+        torch.manual_seed(0)
+        with quiet():
+            try:
+                pair = peer.make(setting, length)
+            except Absent as absent:
+                yield Skipped(peer.name, peer.peer, str(absent))
+                return
+            difference = apart(pair, setting.width, min(length, COMPARED))
+        assert difference < peer.tolerance, f"{peer.name}: outputs are apart by {difference:.0e} at {length}"
+        for work in (FORWARD, TRAINING):
+            held = None
+            if effort.memory and work == TRAINING and length == lengths[-1]:
+                held = tuple(memory.peak(peer, s, setting, length, 10 * effort.limit) for s in memory.SIDES)
+            yield from side_by_side(peer, pair, setting, effort, machine, length, work, difference, held)
+
+
+def side_by_side(
+    peer: Peer,
+    pair: Pair,
+    setting: Setting,
+    effort: Effort,
+    machine: roofline.Machine,
+    length: int,
+    work: str,
+    difference: float,
+    held: Any,
+) -> Iterator[Row]:
+    """A row for each number of threads."""
+    pair.plan(length, setting.batch, work)
+    note = why_not(pair, setting, effort, length, work)
+    made = {side: work_of(pair, side, setting, length, work) for side in memory.SIDES}
+    works = {f"{side} {n}": (n, made[side]) for n in sorted({1, *effort.threads}) for side in made}
+    alone = {name: one for name, one in works.items() if name.startswith("ours")}
+    with quiet():
+        found = clock.interleaved(alone if note else works, effort.rounds, effort.seconds)
+    best = roofline.limit(machine, pair.ours, setting.batch, length, work)
+    for n in effort.threads:
+        ours, theirs = found[f"ours {n}"], found.get(f"theirs {n}")
+        each = [b / a for a, b in zip(ours.times, theirs.times, strict=True)] if theirs else []
+        yield Row(
+            peer.name,
+            peer.layer,
+            peer.peer,
+            work,
+            length,
+            n,
+            ours.median,
+            theirs.median if theirs else None,
+            statistics.median(each) if each else None,
+            quartiles(each) if each else None,
+            len(ours.times),
+            peer.goals.get(work) if n == 1 else None,
+            peer.price,
+            difference,
+            tuple(dict.fromkeys(pair.ours.plan.strategies.values())),
+            share=best / ours.median if n == 1 else None,
+            scaling=clock.ratio(found["ours 1"].wall, ours.wall) if n > 1 else None,
+            shared=clock.ratio(found["ours 1"].first, ours.first) if n > 1 else None,
+            memory=held if n == 1 else None,
+            note=note,
+        )
+
+
+def why_not(pair: Pair, setting: Setting, effort: Effort, length: int, work: str) -> str:
+    """Why theirs is not run at this length: it would take too long, or more memory than there is."""
+    try:
+        with quiet():
+            seconds = clock.expected(lambda n: work_of(pair, "theirs", setting, n, work), length, effort.limit)
+            if seconds <= effort.limit:
+                work_of(pair, "theirs", setting, length, work)()
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        return "it runs out of memory"
+    return f"one run would take about {seconds:.0f} s" if seconds > effort.limit else ""
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float]:
+    if len(values) == 1:
+        return values[0], values[0]
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high

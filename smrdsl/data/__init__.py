@@ -1,0 +1,1 @@
+"""data: what models are trained and probed on, by name."""

@@ -1,0 +1,111 @@
+"""Lab: the trained models that the parts look at, each made once, and the inputs that they are asked on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from smrdsl.core.errors import SmrError
+from smrdsl.data.grids import grid
+from smrdsl.data.signals import Task
+from smrdsl.probe.fit import TEST, Batch, Recipe, draw, fit
+from smrdsl.probe.subject import STEPS, Fit, Subject, clocked, plain, take_over
+from smrdsl.runtime.model import CompiledModel
+
+Tell = Callable[[str, float], None]
+"""Told what is being done, and which share of all work is done."""
+
+
+@dataclass
+class Meter:
+    """Counts work in training steps, and tells of it."""
+
+    tell: Tell
+    total: int = 1
+    done: int = 0
+    doing: str = ""
+
+    def start(self, doing: str) -> None:
+        self.doing = doing
+        self.advance(0)
+
+    def advance(self, steps: int) -> None:
+        self.done += steps
+        self.tell(self.doing, min(1.0, self.done / max(1, self.total)))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model in its two forms, with the same weights; `timed` is None where its cores cannot use gaps."""
+
+    blind: CompiledModel
+    timed: CompiledModel | None
+
+
+@dataclass
+class Lab:
+    """`trains`: whether models are trained here; `scores`: whether an error on the task says something."""
+
+    subject: Subject
+    fit: Fit
+    task: Task
+    recipe: Recipe
+    seeds: int
+    trains: bool
+    scores: bool
+    meter: Meter
+    why_untimed: str = ""
+    _made: dict[tuple[str, int], Trained] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> int:
+        """How many models of a variant there are: weights that were given are one."""
+        return 1 if self.subject.weights is not None else self.seeds
+
+    def trained(self, variant: str, seed: int) -> Trained:
+        """A variant, trained from a seed or with the weights that were given, in evaluation mode."""
+        key = (variant, seed)
+        if key not in self._made:
+            self._made[key] = self._make(variant, seed)
+        return self._made[key]
+
+    def _make(self, variant: str, seed: int) -> Trained:
+        lowered = self.subject.variant(variant)
+        model = plain(lowered, seed)
+        if self.subject.weights is not None:
+            take_over(model, plain(self.subject.given, seed, self.subject.weights).float().state_dict())
+        if self.trains:
+            self.meter.start(f"training {variant}, seed {seed}")
+            fit(model, self.task, seed, self.recipe, self.fit.outputs, self.meter.advance)
+        model.eval()
+        other = self._other(variant, model)
+        return Trained(other, model) if model.graph.timed and other else Trained(model, other)
+
+    def _other(self, variant: str, model: CompiledModel) -> CompiledModel | None:
+        """The form that is told the gaps, of one that is not, or the other way round."""
+        timed = model.graph.timed
+        if timed and variant == STEPS:
+            return None
+        try:
+            other = plain(clocked(self.subject.variant(variant), not timed), 0)
+        except SmrError as error:
+            self.why_untimed = str(error)
+            return None
+        take_over(other, model.state_dict())
+        return other.eval()
+
+    # --- inputs
+
+    def batch(self, where: str, seed: int, count: int, length: int | None = None) -> Batch:
+        """Sequences that no training saw, on a grid; the curves of a seed are the same on all of them."""
+        length = length or self.recipe.length
+        channels = max(1, self.fit.channels)
+        return draw(self.task, grid(where), (TEST, seed, 0), count, length, channels, max(1, self.fit.outputs))
+
+    def tokens(self, seed: int, count: int, length: int | None = None) -> Tensor:
+        """Random tokens, (count, length)."""
+        source = torch.Generator().manual_seed(seed)
+        return torch.randint(self.fit.tokens, (count, length or self.recipe.length), generator=source)

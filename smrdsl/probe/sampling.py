@@ -1,0 +1,204 @@
+"""Sampling: what grids that a model was not trained on do to it, and what SMR, a linear filter or the clock change.
+
+A row is a variant under a clock: `blind` knows nothing of the gaps, `rescaled` has its step scaled by the mean gap of
+the grid, `told` gets every gap. The weights are those of training in all three. Errors are compared within a seed: the
+same training draws, the same test sequences, and the initial values that the variants share.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from smrdsl.core.errors import SmrError
+from smrdsl.data.grids import STUDY, grid
+from smrdsl.probe.fit import Batch, error
+from smrdsl.probe.follow import Modelled
+from smrdsl.probe.lab import Lab, Trained
+from smrdsl.probe.streams import JITTER, pair_of
+from smrdsl.probe.subject import HOST, STEPS
+from smrdsl.runtime.model import CompiledModel
+
+BLIND, RESCALED, TOLD = "blind", "rescaled", "told"
+EFFORT = 60
+"""What asking a model takes, in training steps."""
+TESTED = 96
+"""Sequences that an error is taken over."""
+FOLLOWED = 16
+"""Sequences whose states are followed."""
+LEVEL = 1 - 1e-4
+"""A ratio of errors below this is a win; above it, it may be rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One model on one grid: error, or how far its output moved, over the root mean square of the output.
+
+    changed: the share of sequences, or samples, whose largest output is another one.
+    """
+
+    variant: str
+    clock: str
+    seed: int
+    grid: str
+    error: float | None
+    moved: float
+    changed: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """One core of one variant and seed under jitter: mean relative deviation at every time and behind the start of a
+    sequence, and the share of modes and samples where the event-trigger condition holds."""
+
+    variant: str
+    seed: int
+    key: str
+    relative: list[float]
+    mean: float
+    held: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """The part. `scored`: whether there are errors; `why_not` says why there are none, or no states."""
+
+    grids: list[str]
+    scores: list[Score]
+    states: list[States]
+    scored: bool
+    notes: list[str]
+
+
+def sampling(lab: Lab, variants: list[str], grids: tuple[str, ...] = STUDY) -> Sampling:
+    notes: list[str] = []
+    if lab.fit.tokens:
+        return Sampling([], [], [], False, [f"Grids are not defined for it: {lab.fit.why_not}."])
+    scores, states = [], []
+    for seed in range(lab.runs):
+        for variant in variants:
+            trained = lab.trained(variant, seed)
+            lab.meter.start(f"asking {variant}, seed {seed}, on {len(grids)} grids")
+            scores += _scores(lab, variant, seed, trained, grids)
+            states += _states(lab, variant, seed, trained)
+            lab.meter.advance(EFFORT)
+    if not scores or all(s.clock == BLIND for s in scores):
+        notes.append(f"It cannot be told the gaps: {lab.why_untimed or 'no core uses the step'}.")
+    return Sampling(list(grids), scores, states, lab.scores, notes)
+
+
+@torch.no_grad()
+def _scores(lab: Lab, variant: str, seed: int, trained: Trained, grids: tuple[str, ...]) -> list[Score]:
+    found: list[Score] = []
+    rows = TESTED * (2 if lab.fit.paired else 1)
+    clean: dict[str, Tensor] = {}
+    for name in grids:
+        batch = lab.batch(name, seed, rows)
+        for clock in (BLIND, RESCALED, TOLD):
+            y = _output(lab, trained, clock, name, batch, variant)
+            if y is None:
+                continue
+            before = clean.setdefault(_as_trained(clock), y)
+            scale = before.square().mean().sqrt().clamp_min(1e-30)
+            shift = float((y - before).square().mean().sqrt() / scale)
+            missed = error(y, batch.y, lab.recipe.burn_in) if lab.scores else None
+            found.append(Score(variant, clock, seed, name, missed, shift, _changed(y, before)))
+    return found
+
+
+def _as_trained(clock: str) -> str:
+    """The clock under which a model reads its own grid: there is nothing to rescale."""
+    return BLIND if clock == RESCALED else clock
+
+
+def _changed(y: Tensor, before: Tensor) -> float | None:
+    if y.shape[-1] < 2:
+        return None
+    return float((y.argmax(-1) != before.argmax(-1)).double().mean())
+
+
+def _output(lab: Lab, trained: Trained, clock: str, name: str, batch: Batch, variant: str) -> Tensor | None:
+    """The output under a clock, None where there is no such thing, or where it would be the same as blind."""
+    u = batch.u.unflatten(0, (-1, 2)) if lab.fit.paired else batch.u
+    if clock == BLIND:
+        return _blind(trained.blind, u)
+    if clock == TOLD:
+        gaps = batch.gaps.unflatten(0, (-1, 2)) if lab.fit.paired else batch.gaps
+        return trained.timed(u, gaps) if trained.timed else None
+    mean = grid(name).mean
+    if mean == 1 or variant == STEPS:
+        return None
+    try:
+        return trained.blind(u, rate=mean)
+    except SmrError:
+        return None
+
+
+def _blind(model: CompiledModel, u: Tensor) -> Tensor:
+    return model(u, torch.ones(u.shape[:-1])) if model.graph.timed else model(u)
+
+
+def _states(lab: Lab, variant: str, seed: int, trained: Trained) -> list[States]:
+    if variant == STEPS:
+        return []
+    found = []
+    for p in pair_of(lab, seed, FOLLOWED, where=JITTER).parted(Modelled.of(trained.blind)):
+        relative = p.relative.mean(1)
+        held = float(p.held[lab.recipe.burn_in :].mean()) if p.held.numel() else None
+        mean = float(relative[lab.recipe.burn_in :].mean())
+        found.append(States(variant, seed, p.key, relative.tolist(), mean, held))
+    return found
+
+
+# --- what is told of the scores
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Errors of a row on a grid over the seeds: mean and standard deviation, mean ratio to its own clean error, and,
+    against the blind host of the same seed, the geometric mean of the ratio and how often it was below and above 1."""
+
+    mean: float
+    spread: float
+    to_clean: float
+    paired: float
+    wins: int
+    losses: int
+    count: int
+
+
+def cell(s: Sampling, variant: str, clock: str, name: str) -> Cell | None:
+    """None where the row has no error on the grid."""
+    own = {x.seed: x.error for x in s.scores if (x.variant, x.clock, x.grid) == (variant, clock, name)}
+    values = {seed: e for seed, e in own.items() if e is not None}
+    if not values:
+        return None
+    clean = _errors(s, variant, _as_trained(clock), "clean")
+    host = _errors(s, HOST, BLIND, name)
+    ratios = [values[seed] / host[seed] for seed in values if host.get(seed)]
+    return Cell(
+        statistics.fmean(values.values()),
+        statistics.stdev(values.values()) if len(values) > 1 else 0.0,
+        statistics.fmean(values[seed] / clean[seed] for seed in values if clean.get(seed)) if clean else math.nan,
+        math.exp(statistics.fmean(math.log(r) for r in ratios)) if ratios else math.nan,
+        sum(r < LEVEL for r in ratios),
+        sum(r > 1 / LEVEL for r in ratios),
+        len(ratios),
+    )
+
+
+def _errors(s: Sampling, variant: str, clock: str, name: str) -> dict[int, float]:
+    return {
+        x.seed: x.error
+        for x in s.scores
+        if x.error is not None and (x.variant, x.clock, x.grid) == (variant, clock, name)
+    }
+
+
+def rows(s: Sampling) -> list[tuple[str, str]]:
+    """The variants under the clocks that there are, in the order of the study."""
+    return list(dict.fromkeys((x.variant, x.clock) for x in s.scores))

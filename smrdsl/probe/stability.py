@@ -1,0 +1,126 @@
+"""Stability: how long every core remembers, how much of an error it may gather, and what every SMR may add to it.
+
+No state runs away where the spectral radius is below 1; where it is not, every error of the input grows without end,
+however small (Proposition B in docs/probe.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from smrdsl.probe.follow import Modelled, Seen, watching
+from smrdsl.probe.lab import Lab
+from smrdsl.probe.streams import Pair, pair_of
+from smrdsl.probe.subject import gated
+from smrdsl.probe.systems import USEFUL, System
+from smrdsl.runtime.model import CompiledModel
+
+
+@dataclass(frozen=True, slots=True)
+class CoreFigures:
+    """Of one core. `kind`: bank, joint, selective, or unknown, where there is no state to follow.
+
+    radius: the spectral radius of A, the largest over its systems. memory: samples until a state has decayed to 1/e.
+    condition: of the eigenvectors. sigma: 5 %, 50 % and 95 % of (1 - |lambda_n|) / |b_n|. gain: b kappa / (1 - rho),
+    the largest. factors: least, median and largest |A| over samples, of a selective core.
+    """
+
+    key: str
+    operator: str
+    kind: str
+    radius: float | None = None
+    memory: float | None = None
+    condition: float | None = None
+    sigma: tuple[float, float, float] | None = None
+    gain: float | None = None
+    factors: tuple[float, float, float] | None = None
+
+    @property
+    def unstable(self) -> bool:
+        return self.radius is not None and self.radius >= 1
+
+
+@dataclass(frozen=True, slots=True)
+class GateFigures:
+    """Of one SMR: Gamma of its channels (largest, median) for inputs up to `zeta`, and the largest gain measured."""
+
+    key: str
+    zeta: float
+    gamma: float
+    median: float
+    measured: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """The figures of a variant."""
+
+    variant: str
+    cores: list[CoreFigures]
+    gates: list[GateFigures]
+
+
+def stability(lab: Lab, variants: list[str]) -> list[Stability]:
+    """The figures of the first seed of each variant."""
+    found = []
+    for variant in variants:
+        trained = lab.trained(variant, 0)
+        model = trained.blind
+        lab.meter.start(f"measuring the cores of {variant}")
+        cores = Modelled.of(model)
+        pair = pair_of(lab, 0, 8)
+        partings = {p.key: p for p in pair.parted(cores)}
+        figures = [
+            _core(key, model, cores, partings[key].factors if key in partings else None)
+            for key in (*cores.cores, *cores.unknown)
+        ]
+        found.append(Stability(variant, figures, [_gate(model, key, pair) for key in gated(model.graph)]))
+    return found
+
+
+def _core(key: str, model: CompiledModel, cores: Modelled, factors: tuple[float, float, float] | None) -> CoreFigures:
+    operator, system = model.graph.node(key).op.name, cores.systems.get(key)
+    if key in cores.unknown:
+        return CoreFigures(key, operator, "unknown")
+    if system is None:
+        return CoreFigures(key, operator, "selective", factors=factors)
+    return _steady(key, operator, system)
+
+
+def _steady(key: str, operator: str, system: System) -> CoreFigures:
+    radius, condition = float(system.radius.max()), float(system.condition.max())
+    memory = -1 / float(torch.log(system.radius.max())) if 0 < radius < 1 else None
+    sigma = gain = None
+    if condition < USEFUL and radius < 1:
+        low, middle, high = system.threshold.quantile(torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64)).tolist()
+        sigma = (low, middle, high)
+        b = system.push.square().sum(1).sqrt()
+        gain = float((b * system.condition / (1 - system.radius)).max())
+    kind = "bank" if system.core.bank else "joint"
+    return CoreFigures(key, operator, kind, radius, memory, condition, sigma, gain)
+
+
+@torch.no_grad()
+def _gate(model: CompiledModel, key: str, pair: Pair) -> GateFigures:
+    """Gamma beside the largest gain that the pair of inputs shows."""
+    layer = model.get_submodule(key)
+    clean, moved = (_one(model, key, u) for u in (pair.clean, pair.moved))
+    zeta = float(max(clean.abs().max(), moved.abs().max()))
+    gamma = layer.error_gain(zeta)  # type: ignore[operator]
+    window = next(iter(model.graph.state(key).values())).shape[0]
+    error = (moved - clean).abs().amax(2)
+    recent = torch.nn.functional.max_pool1d(
+        torch.nn.functional.pad(error, (int(window), 0))[:, None], int(window) + 1, 1
+    )
+    passed = (layer(moved.float()) - layer(clean.float())).abs().amax(2)
+    ratio = passed / recent[:, 0].float().clamp_min(1e-6)
+    return GateFigures(key, zeta, float(gamma.max()), float(gamma.median()), float(ratio.max()))
+
+
+def _one(model: CompiledModel, key: str, u: torch.Tensor) -> torch.Tensor:
+    with watching(model, [key]) as kept:
+        model(u)
+    seen: Seen = kept[key]
+    return seen.streams[0]

@@ -1,0 +1,128 @@
+"""A training as it is told: the data, the settings and the folder; and one that is ready, whose data was read and fits.
+
+A job can be written as JSON, which is how the processes of one training are told what to do. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from smrdsl.core.errors import SmrError
+from smrdsl.data.contract import Data, Request
+from smrdsl.data.registry import load
+from smrdsl.graph.graph import Graph
+from smrdsl.training.fitting import Task, task_of
+from smrdsl.training.settings import Settings
+
+Tell = Callable[[str], None]
+CHECKPOINTS, PACKAGE, METRICS, LOGS = "checkpoints", "model", "metrics.json", "logs"
+"""What a training leaves in its folder."""
+LAST, BEST = "last.ckpt", "best.ckpt"
+SHARE = 20
+"""How many evaluations a training has at least, where passes are long."""
+
+
+class Stopped(SmrError):
+    """One was asked to stop, and the last checkpoint is written."""
+
+
+def silent(message: str) -> None:
+    """Tells nobody."""
+
+
+class Job(BaseModel):
+    """What to train a model on, and where to put it."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    data: str
+    options: dict[str, Any] = {}
+    length: int | None = None
+    out: str | None = None
+    resume: bool = False
+    quiet: bool = False
+    settings: Settings = Settings()
+    package: str | None = None
+    """For a process of several: the model to begin with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A job with the model's graph, and data that fits it."""
+
+    job: Job
+    graph: Graph
+    data: Data
+    task: Task
+
+    @property
+    def out(self) -> Path:
+        return Path(self.job.out or f"build/train/{self.graph.name}")
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.out / CHECKPOINTS
+
+    @property
+    def per_pass(self) -> int:
+        """Batches in a pass over the training part."""
+        return max(1, len(self.data.train) // self.job.settings.batch)
+
+    @property
+    def steps(self) -> int:
+        """Updates of the weights."""
+        s = self.job.settings
+        return s.max_steps or max(1, (s.epochs or 10) * self.per_pass // s.accumulate)
+
+    @property
+    def evaluate_every(self) -> int:
+        """Batches between evaluations, a multiple of those of an update, and not more than there are."""
+        s = self.job.settings
+        total = self.steps * s.accumulate
+        wanted = min(s.evaluate_every or min(self.per_pass, max(1, total // SHARE)), total)
+        return -(-wanted // s.accumulate) * s.accumulate
+
+    def identity(self, text: str) -> dict[str, Any]:
+        """What a checkpoint must have in common with a training that takes it up; `text` is the whole spec."""
+        spec = hashlib.sha256(f"{text}{sorted(self.graph.arguments.items())}".encode()).hexdigest()
+        sequences = [len(part) for part in self.data.parts.values()]
+        shape = list(self.data.train.u.shape[1:])
+        return {"model": self.graph.name, "spec": spec, "data": self.data.name, "sequences": sequences, "shape": shape}
+
+
+def prepare(graph: Graph, job: Job, tell: Tell = silent) -> Ready:
+    """Read the data of a job, and hold it against the model. Raises `SmrError`."""
+    node = graph.node(graph.input)
+    request = Request(length=job.length or graph.length, vocab=node.type.vocab, tell=tell)
+    data = load(job.data, request, job.options)
+    task = task_of(graph, data)
+    if data.train.t is not None and not graph.timed:
+        tell(f"note: the time stamps of {data.name} are unused: {node.location}: {node.location.text} is not timed")
+    ready = Ready(job, graph, data, task)
+    _check_folder(ready)
+    return ready
+
+
+def _check_folder(ready: Ready) -> None:
+    """A training is gone on with, or begun where there is none."""
+    out, there = ready.out, (ready.checkpoints / LAST).exists()
+    if out.exists() and not out.is_dir():
+        raise SmrError(f"{out} is a file, not a folder")
+    if there and not ready.job.resume:
+        raise SmrError(f"{out} holds a training already: --resume goes on with it, --out names another folder")
+    if ready.job.resume and not there:
+        raise SmrError(f"{ready.checkpoints / LAST}: there is no checkpoint to resume from")
+
+
+def write_json(path: Path, found: dict[str, Any]) -> None:
+    """Write what a program reads, whole or not at all."""
+    from smrdsl.core.write import write_whole
+
+    write_whole(path, (json.dumps(found, indent=1) + "\n").encode())

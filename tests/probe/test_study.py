@@ -1,0 +1,24 @@
+"""The hosts of the study are right, and what was measured is in the page that tells of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import smrdsl
+from smrdsl.probe.subject import CONTROL, HOST, SMR, fit_of, subject_of
+
+HOSTS = Path(__file__).parents[2] / "docs" / "study" / "hosts.smr"
+
+
+def test_the_hosts_of_the_study_are_right() -> None:
+    assert smrdsl.check(HOSTS) == []
+
+
+@pytest.mark.parametrize("host", ["s4d", "s4", "s5", "s6", "spade", "mega", "s4d_timed"])
+def test_every_host_has_its_twins_and_fits_the_tasks(host: str) -> None:
+    s = subject_of(HOSTS, f"{host}_host")
+    assert fit_of(s.given.graph).fits
+    sizes = [len(s.variant(v).graph) for v in (HOST, SMR, CONTROL)]
+    assert sizes[1] == sizes[2] == sizes[0] + 2

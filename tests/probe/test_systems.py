@@ -1,0 +1,98 @@
+"""A and B of every core, measured through its step, against what its own layer says."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from smrdsl.probe.follow import Modelled
+from smrdsl.probe.subject import plain
+from smrdsl.probe.systems import Core, growth, measure, parts
+from tests.probe.models import CORES, host, subject
+
+
+def cores(core: str) -> Modelled:
+    return Modelled.of(plain(subject(host(core)).given, 0))
+
+
+@pytest.mark.parametrize("core", [c for c in CORES if not c.startswith(("s6", "ssd"))])
+def test_a_steady_core_is_its_matrices(core: str) -> None:
+    """Stepping with an input is A x + B u, for the A and B that were measured."""
+    found = cores(core)
+    for key, system in found.systems.items():
+        assert system is not None
+        c = found.cores[key]
+        draw = torch.Generator().manual_seed(0)
+        x = torch.randn(1, *c.shape, dtype=torch.float64, generator=draw)
+        u = torch.randn(1, c.widths[0], dtype=torch.float64, generator=draw)
+        free = system.modes(c.step(c.silence(1), x)).abs()
+        assert torch.allclose(free, system.decay * system.modes(x).abs(), atol=1e-7 * float(system.condition.max()))
+        assert torch.allclose(c.step([u], x), c.step(c.silence(1), x) + c.step([u], c.rest(1)), atol=1e-10)
+        assert 0 < float(system.radius.max()) < 1
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_selective_cores_are_told_from_steady_ones(core: str) -> None:
+    found = cores(core)
+    assert all((system is None) == core.startswith(("s6", "ssd")) for system in found.systems.values())
+    assert all(c.selective == core.startswith(("s6", "ssd")) for c in found.cores.values())
+
+
+def test_the_spectral_radius_of_s4d_is_that_of_its_decay() -> None:
+    model = plain(subject(host()).given, 0)
+    layer = model.get_submodule("layers.0.s4d").double()
+    step, real = layer.log_dt.exp()[:, None], -layer.log_A_real.exp()
+    wanted = torch.exp((step * real).amax(1)).detach()
+    system = Modelled.of(model).systems["layers.0.s4d"]
+    assert system is not None
+    assert torch.allclose(system.radius, wanted, rtol=1e-6)
+
+
+def test_what_acts_on_what_is_found() -> None:
+    a = torch.zeros(2, 5, 5)
+    a[0, 0, 3] = a[1, 3, 1] = 1.0
+    a[0, 2, 4] = 1.0
+    assert parts(a) == [[0, 1, 3], [2, 4]]
+
+
+def test_growth_is_the_spectral_radius_without_eigenvectors() -> None:
+    """A Jordan block has one eigenvector; its powers grow as k rho^k."""
+    block = torch.diag(torch.full((6,), 0.9)) + torch.diag(torch.ones(5), 1)
+    assert float(growth(block.double()[None])) == pytest.approx(0.9, rel=1e-4)
+
+
+def test_the_response_is_the_norm_of_the_impulse_response() -> None:
+    found = cores(CORES[3])
+    system = found.systems["layers.0.s5"]
+    assert system is not None
+    c: Core = system.core
+    x = c.step([torch.eye(8, dtype=torch.float64)], c.rest(8))
+    for row in system.response(5):
+        assert torch.allclose(row, x.norm(dim=1))
+        x = c.step(c.silence(8), x)
+
+
+@pytest.mark.parametrize("text", ["s4d(state=8, bidirectional=true)", "s5(state=8, bidirectional=true)"])
+def test_a_core_that_runs_both_ways_is_named(text: str) -> None:
+    found = cores(text)
+    assert found.cores == {}
+    assert len(found.unknown) == 2
+
+
+def test_a_core_of_one_s_own_layer_is_measured_as_any_other() -> None:
+    """Without a word about it anywhere: a bank of real numbers, each a system."""
+
+    class Layer(nn.Module):
+        def step(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+            after = x * torch.linspace(0.5, 1.01, 4, dtype=u.dtype) + u
+            return after, after
+
+    system = measure(Core("own", "own", Layer(), (4,), (4,)))
+    assert system is not None
+    assert system.core.bank
+    assert system.radius.tolist() == pytest.approx([0.5, 0.67, 0.84, 1.01])
+    assert float(system.threshold.min()) == pytest.approx(-0.01)
+    assert math.isclose(float(system.condition.max()), 1.0)

@@ -1,0 +1,120 @@
+"""A training that was cut off goes on to the same numbers, and a checkpoint is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from smrdsl.core.errors import SmrError
+from smrdsl.training import keep
+from smrdsl.training.batches import Batches
+from smrdsl.training.job import Stopped
+
+
+class Killed(BaseException):
+    """What no code of ours catches, as a power cut."""
+
+
+@pytest.fixture
+def cut(monkeypatch):
+    """Lets a training end without a word when it asks for a batch of this number."""
+    whole = Batches.__iter__
+
+    def at(number: int) -> None:
+        def some(self: Batches) -> Iterator:
+            for batch in whole(self):
+                if batch["number"] == number:
+                    monkeypatch.setattr(Batches, "__iter__", whole)
+                    raise Killed
+                yield batch
+
+        monkeypatch.setattr(Batches, "__iter__", some)
+
+    return at
+
+
+def weights(trained):
+    return trained.model.state_dict()
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("numbers", [(4,), (6, 9), (10,)], ids=str)
+@pytest.mark.parametrize("more", [{}, {"accumulate": 2, "patience": 9, "augment": "mix"}], ids=["plain", "much"])
+def test_what_was_cut_off_goes_on_to_the_same_numbers(fit, cut, numbers, more):
+    at_once = fit("once", **more)
+    for i, number in enumerate(numbers):
+        cut(number)
+        with pytest.raises(Killed):
+            fit("parts", save_every=1, resume=i > 0, **more)
+    parts = fit("parts", save_every=1, resume=True, **more)
+    assert same(weights(at_once), weights(parts))
+    for name in ("valid", "test", "best_step", "steps"):
+        assert at_once.metrics[name] == parts.metrics[name]
+    last = [torch.load(t.folder / "checkpoints" / "last.ckpt", weights_only=True) for t in (at_once, parts)]
+    assert same(last[0]["state_dict"], last[1]["state_dict"])
+
+
+def test_a_finished_training_that_is_resumed_stays_as_it_is(fit):
+    first, again = fit("out"), fit("out", resume=True)
+    assert same(weights(first), weights(again))
+    assert first.metrics["test"] == again.metrics["test"]
+
+
+def test_ctrl_c_keeps_a_checkpoint_and_says_so(fit, monkeypatch):
+    whole = Batches.__iter__
+
+    def some(self):
+        for batch in whole(self):
+            if batch["number"] == 7:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield batch
+
+    at_once = fit("once")
+    monkeypatch.setattr(Batches, "__iter__", some)
+    with pytest.raises(Stopped, match=r"stopped at step 8; .*last\.ckpt holds it, and --resume goes on"):
+        fit("out")
+    monkeypatch.setattr(Batches, "__iter__", whole)
+    assert same(weights(at_once), weights(fit("out", resume=True)))
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_the_checkpoint_before(fit, monkeypatch, tmp_path):
+    """The machine goes while the file is written: what was there stays, and the training goes on from it."""
+    fit("once")
+    written = keep.write_whole
+
+    def torn(path: Path, data: bytes) -> None:
+        if path.name == "last.ckpt" and path.exists():
+            (path.parent / f".{path.name}.half").write_bytes(data[: len(data) // 2])
+            raise Killed
+        written(path, data)
+
+    monkeypatch.setattr(keep, "write_whole", torn)
+    with pytest.raises(Killed):
+        fit("out", save_every=2)
+    monkeypatch.setattr(keep, "write_whole", written)
+    assert keep.read_checkpoint(tmp_path / "out/checkpoints/last.ckpt")["global_step"] == 2
+    fit("out", save_every=2, resume=True)
+    assert sorted(p.name for p in (tmp_path / "out/checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_a_checkpoint_of_something_else_is_refused(fit, spec, tmp_path):
+    fit("out")
+    with pytest.raises(SmrError, match=r"holds a training already: --resume goes on"):
+        fit("out")
+    with pytest.raises(SmrError, match=r"belongs to another spec; train into another folder"):
+        fit("out", resume=True, set={"width": 8})
+    with pytest.raises(SmrError, match=r"other settings: lr was 0\.01, is 0\.02"):
+        fit("out", resume=True, lr=0.02)
+    with pytest.raises(SmrError, match=r"there is no checkpoint to resume from"):
+        fit("new", resume=True)
+    (tmp_path / "out/checkpoints/last.ckpt").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(SmrError, match=r"last\.ckpt is no checkpoint that can be read"):
+        fit("out", resume=True)
