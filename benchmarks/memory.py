@@ -1,8 +1,8 @@
 """Memory and time of training with and without a budget: `python -m benchmarks.memory [--layers N] [--budget 0.4]`.
 
 A stack of blocks is planned free and within a part of what that would take. Each plan trains in a process of its own,
-for its peak: bytes of tensors as torch makes them, and the largest resident set, less what was there before the first
-step. The time is the median of steps by one thread.
+for its peak: bytes of tensors as torch makes them, and by how much the largest resident set grew. Then both run forward
+and backward in turns, by one thread.
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import statistics
 import subprocess
 import sys
-import time
 
 import torch
 
 import smrdsl
 from smrdsl.plan.budget import size
 from smrdsl.runtime.memory import training_peak
+from smrdsl.runtime.timing import medians, model_work
 
 SPEC = """import "std/mamba.smr"
 model stack {{
@@ -37,7 +36,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--length", type=int, default=2048)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--budget", type=float, default=0.4, help="of what the free plan is predicted to take")
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--bytes", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     return parser
@@ -58,25 +57,21 @@ def one(given: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     model = compiled(given, given.bytes)
     u = torch.randn(given.batch, given.length, 16)
-    optimiser = torch.optim.AdamW(model.parameters())
     before = resident()
-
-    def step() -> None:
-        optimiser.zero_grad()
-        model(u).square().mean().backward()
-        optimiser.step()
-
-    times = []
-    for _ in range(given.steps):
-        start = time.process_time()
-        step()
-        times.append(time.process_time() - start)
-    grown = resident() - before
-    plan, tensors = model.plan, training_peak(model, u)
+    tensors = training_peak(model, u)
+    plan = model.plan
     print(json.dumps({
-        "predicted": plan.memory.peak, "tensors": tensors, "resident": grown, "again": plan.again,
-        "seconds": statistics.median(times), "regions": [r.name for r in plan.recompute],
+        "predicted": plan.memory.peak, "tensors": tensors, "resident": resident() - before,
+        "again": plan.again / plan.time, "regions": len(plan.recompute),
     }))  # fmt: skip
+
+
+def times(given: argparse.Namespace, budget: int) -> list[float]:
+    """Milliseconds of forward and backward without and with a budget, in turns."""
+    torch.set_num_threads(1)
+    u = torch.randn(given.batch, given.length, 16)
+    works = {memory: model_work(compiled(given, memory), u, training=True) for memory in (None, budget)}
+    return list(medians(works, given.seconds).values())
 
 
 def main() -> None:
@@ -84,19 +79,16 @@ def main() -> None:
     if given.one:
         one(given)
         return
-    free = compiled(given, None).plan.memory.peak
-    found = []
-    for budget in (None, int(given.budget * free)):
+    budget = int(given.budget * compiled(given, None).plan.memory.peak)
+    for memory in (None, budget):
         command = [sys.executable, "-m", "benchmarks.memory", "--one", *sys.argv[1:]]
-        command += [] if budget is None else ["--bytes", str(budget)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        m = json.loads(done.stdout)
-        found.append(m)
-        print(f"budget {size(budget) if budget else 'none'}: predicted {size(m['predicted'])}, "
-              f"tensors {size(m['tensors'])}, resident {size(m['resident'])}, {m['seconds']:.3g} s a step; "
-              f"run again: {len(m['regions'])} regions, {m['again'] / 1000:.3g} s predicted", flush=True)  # fmt: skip
-    print(f"time with / without: {found[1]['seconds'] / found[0]['seconds']:.2f}; "
-          f"tensors {found[1]['tensors'] / found[0]['tensors']:.2f}")  # fmt: skip
+        command += [] if memory is None else ["--bytes", str(memory)]
+        m = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        taken = ", ".join(f"{name} {size(m[name])}" for name in ("predicted", "tensors", "resident"))
+        again = f"{m['regions']} regions run again, predicted {m['again']:.0%} of the time"
+        print(f"budget {size(memory) if memory else 'none'}: {taken}; {again}", flush=True)
+    free, tight = times(given, budget)
+    print(f"forward and backward {free:.4g} ms, within the budget {tight:.4g} ms: {tight / free:.2f}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ ROOMS = {
     "runtime": {"core", "kernels", "ops", "graph", "passes", "plan", "lowering", "draw", "checkpoints"},
     "draw": {"core", "ops", "graph"},
     "data": {"core"},
-    "training": {"core", "spec", "graph", "data", "runtime", "compiler"},
+    "training": {"core", "spec", "graph", "plan", "data", "runtime", "compiler"},
     "probe": {"core", "data", "ops", "graph", "passes", "spec", "runtime", "compiler"},
 }
 OWNERS = {

@@ -47,7 +47,7 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
-def parsed(arguments: list[str]) -> Any:
+def parsed(arguments: list[str] | None) -> Any:
     """The options, with names of cases that there are."""
     parser = options()
     given = parser.parse_args(arguments)

@@ -33,10 +33,11 @@ class Row:
     spread: tuple[float, float] | None
     """The quartiles of the ratio over rounds."""
     rounds: int
-    goal: float | None
     price: bool
     apart: float
     strategies: tuple[str, ...]
+    goal: float | None = None
+    """What the ratio ought to be, with one thread."""
     share: float | None = None
     """Of the roofline, with one thread."""
     scaling: float | None = None
@@ -89,57 +90,46 @@ def rows(peer: Peer, setting: Setting, effort: Effort, machine: roofline.Machine
             difference = apart(pair, setting.width, min(length, COMPARED))
         assert difference < peer.tolerance, f"{peer.name}: outputs are apart by {difference:.0e} at {length}"
         for work in (FORWARD, TRAINING):
+            pair.plan(length, setting.batch, work)
+            shared = {"case": peer.name, "layer": peer.layer, "peer": peer.peer, "work": work, "length": length}
+            shared |= {"price": peer.price, "apart": difference}
+            shared["strategies"] = tuple(dict.fromkeys(pair.ours.plan.strategies.values()))
+            shared["note"] = why_not(pair, setting, effort, length, work)
+            found = timed(pair, setting, effort, length, work, alone=bool(shared["note"]))
+            best = roofline.limit(machine, pair.ours, setting.batch, length, work)
             held = None
             if effort.memory and work == TRAINING and length == lengths[-1]:
                 held = tuple(memory.peak(peer, s, setting, length, 10 * effort.limit) for s in memory.SIDES)
-            yield from side_by_side(peer, pair, setting, effort, machine, length, work, difference, held)
+            for n in effort.threads:
+                one = {"goal": peer.goals.get(work), "memory": held} if n == 1 else {}
+                yield Row(**shared, **one, **figures(found, n, best))
 
 
-def side_by_side(
-    peer: Peer,
-    pair: Pair,
-    setting: Setting,
-    effort: Effort,
-    machine: roofline.Machine,
-    length: int,
-    work: str,
-    difference: float,
-    held: Any,
-) -> Iterator[Row]:
-    """A row for each number of threads."""
-    pair.plan(length, setting.batch, work)
-    note = why_not(pair, setting, effort, length, work)
-    made = {side: work_of(pair, side, setting, length, work) for side in memory.SIDES}
-    works = {f"{side} {n}": (n, made[side]) for n in sorted({1, *effort.threads}) for side in made}
-    alone = {name: one for name, one in works.items() if name.startswith("ours")}
+def timed(
+    pair: Pair, setting: Setting, effort: Effort, length: int, work: str, *, alone: bool
+) -> dict[str, clock.Reading]:
+    """The readings of both sides, or of ours alone, by "side threads"; one thread is always among them."""
+    made = {side: work_of(pair, side, setting, length, work) for side in (memory.SIDES[:1] if alone else memory.SIDES)}
+    works = {f"{side} {n}": (n, run) for n in sorted({1, *effort.threads}) for side, run in made.items()}
     with quiet():
-        found = clock.interleaved(alone if note else works, effort.rounds, effort.seconds)
-    best = roofline.limit(machine, pair.ours, setting.batch, length, work)
-    for n in effort.threads:
-        ours, theirs = found[f"ours {n}"], found.get(f"theirs {n}")
-        each = [b / a for a, b in zip(ours.times, theirs.times, strict=True)] if theirs else []
-        yield Row(
-            peer.name,
-            peer.layer,
-            peer.peer,
-            work,
-            length,
-            n,
-            ours.median,
-            theirs.median if theirs else None,
-            statistics.median(each) if each else None,
-            quartiles(each) if each else None,
-            len(ours.times),
-            peer.goals.get(work) if n == 1 else None,
-            peer.price,
-            difference,
-            tuple(dict.fromkeys(pair.ours.plan.strategies.values())),
-            share=best / ours.median if n == 1 else None,
-            scaling=clock.ratio(found["ours 1"].wall, ours.wall) if n > 1 else None,
-            shared=clock.ratio(found["ours 1"].first, ours.first) if n > 1 else None,
-            memory=held if n == 1 else None,
-            note=note,
-        )
+        return clock.interleaved(works, effort.rounds, effort.seconds)
+
+
+def figures(found: dict[str, clock.Reading], n: int, best: float) -> dict[str, Any]:
+    """What the readings say about n threads; `best` is the time of the roofline for one."""
+    ours, theirs, single = found[f"ours {n}"], found.get(f"theirs {n}"), found["ours 1"]
+    each = [b / a for a, b in zip(ours.times, theirs.times, strict=True)] if theirs else []
+    return {
+        "threads": n,
+        "ours": ours.median,
+        "theirs": theirs.median if theirs else None,
+        "ratio": statistics.median(each) if each else None,
+        "spread": quartiles(each) if each else None,
+        "rounds": len(ours.times),
+        "share": best / ours.median if n == 1 else None,
+        "scaling": clock.ratio(single.wall, ours.wall) if n > 1 else None,
+        "shared": clock.ratio(single.first, ours.first) if n > 1 else None,
+    }
 
 
 def why_not(pair: Pair, setting: Setting, effort: Effort, length: int, work: str) -> str:

@@ -1,4 +1,7 @@
-"""The works that are timed: forward without gradients, or forward with backward to the input and all weights."""
+"""The works that are timed: forward without gradients, or forward with backward to the input and all weights.
+
+The gradient of the output is given: a loss would be several passes over the stream, the same for both sides.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ def work_of(pair: Pair, side: str, setting: Setting, length: int, work: str) -> 
     layer = pair.ours if side == "ours" else pair.theirs
     run = fresh(pair.ours) if side == "ours" else pair.run
     source = torch.Generator().manual_seed(length)
-    u = torch.randn(setting.batch, length, setting.width, generator=source, requires_grad=work != FORWARD)
+    u, slope = torch.randn(2, setting.batch, length, setting.width, generator=source)
+    u.requires_grad_(work != FORWARD)
 
     def forward() -> None:
         with torch.no_grad():
@@ -22,7 +26,7 @@ def work_of(pair: Pair, side: str, setting: Setting, length: int, work: str) -> 
     def both() -> None:
         layer.zero_grad()
         u.grad = None
-        run(u).square().mean().backward()
+        run(u).backward(slope)
 
     return forward if work == FORWARD else both
 

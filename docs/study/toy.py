@@ -3,9 +3,9 @@
     python -m docs.study.toy
 
 One signal. Figure 1: by hand, what jitter of the sampling points does to a state, by spectral radius. Figure 2: one S4
-layer with a linear read-out that has learned the signal on a uniform grid, asked on points with jitter 0.3: what it says, a
-state under both, and how far all states part, up to four times the length that it was trained on. Figure 4: the same
-with SMR in front. Writes docs/study/figure1.svg, figure2.svg, figure4.svg and results/toy.json, over five seeds.
+layer with a linear read-out that has learned the signal on a uniform grid, asked on points with jitter 0.3: what it
+says, a state under both, and how far all states part, up to four times the length that it was trained on. Figure 4: the
+same with SMR in front. Writes figure1.svg, figure2.svg, figure4.svg and results/toy.json, over five seeds.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def picture(t: Toy) -> str:
         parting.semilogy(samples, p.deviation[:, 0], color="#b03a00", lw=0.9, label="|x' - x|")
         parting.semilogy(samples, p.bound[:, 0], color="#b03a00", lw=0.9, ls=":", label="its bound")
         parting.semilogy(samples, p.size[:, 0], color="#3d4858", lw=0.9, label="|x|")
-        parting.axvline(LENGTH, color="#828c9a", lw=0.8)
+        parting.axvline(LENGTH, ymax=0.85, color="#828c9a", lw=0.8)
         parting.set(title="all states", xlabel="samples; trained up to the line")
         low, high = parting.get_ylim()
         parting.set_ylim(low, high * 20)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from smrdsl.cli.options import lower_model, model_options
+from smrdsl.cli.options import lower_model, memory_option, model_options
 from smrdsl.cli.output import visible
 from smrdsl.core.errors import SmrError
 from smrdsl.training.job import PACKAGE, Job, Stopped, prepare
@@ -61,6 +61,7 @@ def show_data(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
 @click.option(
     "--out", metavar="DIR", help="Checkpoints, logs, figures and the package; by default build/train/<model>."
 )
+@memory_option
 @click.option("--resume", is_flag=True, help="Go on with the training in that folder.")
 @setting_options
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -75,6 +76,8 @@ def command(
     length: int | None,
     out: str | None,
     resume: bool,
+    memory: int | None,
+    threads: int | None,
     quiet: bool,
     as_json: bool,
     **given: Any,
@@ -90,7 +93,7 @@ def command(
         from smrdsl.compiler import compile_lowered
 
         need_lightning()
-        model = compile_lowered(lowered, **conditions(ready))
+        model = compile_lowered(lowered, memory=memory, threads=threads, **conditions(ready))
     try:
         trained = start(model, ready)
     except Stopped as stopped:

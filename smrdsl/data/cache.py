@@ -34,7 +34,7 @@ def cached(name: str, made_from: Mapping[str, Any], make: Callable[[], dict[str,
     text = json.dumps(dict(made_from), sort_keys=True)
     path = folder() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         pass

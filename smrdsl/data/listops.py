@@ -1,9 +1,9 @@
 """listops: nested lists of operations on digits, and the digit that comes out: ten classes.
 
 Generated to the recipe of the Long Range Arena (Tay et al. 2021, arXiv 2011.04006; after Nangia and Bowman 2018): a
-tree whose nodes are an operation of 2 to `max_args` arguments with probability 1/4, above `max_depth`, else a digit. MED
-is the median without what stands behind its point, SM the sum modulo 10. A list counts if it has more than `min_length`
-and less than `max_length` tokens; no list comes twice. The arena drops parentheses, and so do we.
+tree whose nodes are an operation of 2 to `max_args` arguments with probability 1/4, above `max_depth`, else a digit.
+MED is the median without what stands behind its point, SM the sum modulo 10. A list counts if it has more than
+`min_length` and less than `max_length` tokens; no list comes twice. The arena drops parentheses, and so do we.
 
     tokens   0 fills up, 1..10 are the digits, 11..14 MIN MAX MED SM with their bracket, 15 closes it
 

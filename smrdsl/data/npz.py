@@ -47,7 +47,8 @@ def _read(path: Path) -> dict[str, Array]:
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened:
+            file = np.load(opened, allow_pickle=False)
             if isinstance(file, np.ndarray):
                 raise DataError(f"{path} holds one array without a name; write it with numpy.savez(path, u=...)")
             arrays = {name: file[name] for name in file.files}

@@ -3,10 +3,10 @@
 Generated to the recipe of Linsley et al. 2018 (arXiv 1805.08315; github drewlinsley/pathfinder, `snakes2.py`), which
 the Long Range Arena uses: both target curves grow dash by dash from ends that stand near each other; a dash turns by an
 angle d with a probability like cos^2 of `continuity` d, up to a right angle; no dash comes nearer to others than a
-margin; then distractors of a third of the length; then a disc on one end of a curve and one on the far end of the same (1)
-or of the other (0). Pictures are drawn at `size` x `size`, where every dash is a capsule with smooth edges, and read a row after
-the other, from 0 to 1. The published pictures are drawn large and scaled down; ours are drawn at their size, with
-lengths in proportion of those at 300 x 300, and at least what can still be seen.
+margin; then distractors of a third of the length; then a disc on one end of a curve and one on the far end of the same
+(1) or of the other (0). Pictures are drawn at `size` x `size`, where every dash is a capsule with smooth edges, and
+read a row after the other, from 0 to 1. The published pictures are drawn large and scaled down; ours are drawn at their
+size, with lengths in proportion of those at 300 x 300, and at least what can still be seen.
 """
 
 from __future__ import annotations

@@ -32,6 +32,9 @@ Short convolutions, of `conv1d` and `smr`:
 
     depthwise.py     by torch
     native_taps.py   with a gate in the same pass, by a native kernel where there is one
+    native_pair.py   two of them, one behind the other, in one
+    native_gated_bank.py   one in front of a core, in one
+    ages.py          over inputs at their true ages, where there are gaps
 
 On a GPU, Triton's kernels stand in for the native ones, called in the same way:
 

@@ -31,7 +31,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smrdsl.kernels import any_length, system
+from smrdsl.kernels import any_length, step_bank, system
 from smrdsl.kernels.any_length import known
 from smrdsl.kernels.convolution import convolve, convolve_around, convolve_both
 from smrdsl.kernels.fixed import Fixed
@@ -245,11 +245,15 @@ def _run_natively(
     core: Bank, u: Tensor, x: Tensor | None, rate: Gap | None, backwards: bool = False
 ) -> tuple[Tensor, Tensor] | None:
     """From the state x, or only the outputs from the zero state; None where no native kernel is worth it or there."""
-    if u.shape[1] == 1 or not fits(u, x, gpu=_on_gpu(core)):
+    one = u.shape[1] == 1
+    alone = one and x is not None and core.kept is not None and step_bank.can_step(u, x)
+    if not (alone if one else fits(u, x, gpu=_on_gpu(core))):
         return None
     key = (rate, u.dtype, x is None)
     bank = remember(core.kept, "native", key, lambda: native_bank(core.system(rate, u.dtype), from_zero=x is None))
-    return None if bank is None else bank.run(u, x, backwards)
+    if bank is None or x is None or not one:
+        return None if bank is None else bank.run(u, x, backwards)
+    return step_bank.step(bank, u, x)
 
 
 def _recur(core: Bank, u: Tensor, x: Tensor, rate: Gap | None) -> tuple[Tensor, Tensor]:

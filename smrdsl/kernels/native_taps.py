@@ -58,9 +58,9 @@ class ShortFilter:
         return 0 if self.gate is None else NUMBERS[self.gate]
 
     def fits(self, x: Tensor, *others: Tensor | None) -> bool:
-        """Whether native kernels may run it on a stream x; there are none of Triton for an activation."""
+        """Whether native kernels may run it on a stream x, or Triton's."""
         alike = all(p is None or p.dtype is x.dtype for p in (self.taps, self.bias, *others))
-        return self.taps.shape[1] <= FEW_TAPS and fits(x, gpu=self.act is None) and alike
+        return self.taps.shape[1] <= FEW_TAPS and fits(x, gpu=True) and alike
 
     def run(self, x: Tensor, before: Tensor | None) -> Tensor:
         """x (B, L, D), the K - 1 inputs before it or None for zeros -> (B, L, D)."""

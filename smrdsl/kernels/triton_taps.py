@@ -1,4 +1,4 @@
-"""A short causal convolution of each channel by itself, and a gate of it, by Triton; see `native_taps.py`.
+"""A short causal convolution of each channel by itself, and a gate or activation of it, by Triton: `native_taps.py`.
 
 A program holds some times of some channels and reads them once for every tap: they are in a cache by then. On the way
 back, `slope` leaves the gradients of what the gate sees and sums for taps and bias, `turn` the gradients of the inputs.
@@ -18,8 +18,8 @@ from smrdsl.kernels.triton_common import count, sigmoid, tangent
 
 TIMES = 32
 """Times that one program works on."""
-NONE, SIGMOID2, TANH1, SIGMOID, TANH, SILU = map(tl.constexpr, range(6))
-"""Gates by their numbers; the next one is the identity."""
+NONE, SIGMOID2, TANH1, SIGMOID, TANH, SILU, IDENTITY, ACT_SILU = map(tl.constexpr, range(8))
+"""Gates by their numbers, and behind them what stands instead of a gate."""
 
 
 def forward(gate: int, batch: int, length: int, channels: int, taps: int, *tensors: Tensor | None) -> None:
@@ -106,7 +106,7 @@ def opened(p, GATE: tl.constexpr):
         value, slope = outside * value, inside * outside * slope
     elif GATE == TANH:
         value, slope = tangent(p)
-    elif GATE == SILU:
+    elif GATE == SILU or GATE == ACT_SILU:
         part, slope = sigmoid(p)
         value, slope = p * part, part + p * slope
     else:
@@ -122,8 +122,9 @@ def answer(
     sequence, t, h, there = indices(length, channels, 0, TIMES, WIDTH)
     p = response(x, before, taps, bias, sequence, t, h, length, channels, TAPS)
     if GATE != NONE:
-        value, _ = opened(p, GATE)
-        p = inputs(x, before, sequence, t, h, length, channels, TAPS) * value
+        p, _ = opened(p, GATE)
+    if GATE != NONE and GATE <= IDENTITY:
+        p *= inputs(x, before, sequence, t, h, length, channels, TAPS)
     tl.store(y + (sequence * length + t) * channels + h, p, mask=there)
 
 
@@ -139,7 +140,9 @@ def slope(
     if GATE != NONE:
         p = response(x, before, taps, bias, sequence, t, h, length, channels, TAPS)
         _, steep = opened(p, GATE)
-        g = tl.where(there, g * inputs(x, before, sequence, t, h, length, channels, TAPS) * steep, 0.0)
+        g = tl.where(there, g * steep, 0.0)
+    if GATE != NONE and GATE <= IDENTITY:
+        g *= inputs(x, before, sequence, t, h, length, channels, TAPS)
     tl.store(dp + at, g, mask=there)
     own, step = tl.program_id(0).to(tl.int64) * channels + h, tl.num_programs(0).to(tl.int64) * channels
     for k in tl.static_range(TAPS):
@@ -158,7 +161,7 @@ def turn(
     sequence, t, h, there = indices(length, channels, past, TIMES, WIDTH)
     at, now = (sequence * length + t) * channels + h, there & (t >= 0)
     found = tl.zeros(t.shape, tl.float32) + tl.zeros(h.shape, tl.float32)
-    if GATE != NONE:
+    if GATE != NONE and GATE <= IDENTITY:
         value, _ = opened(response(x, before, taps, bias, sequence, t, h, length, channels, TAPS), GATE)
         found += tl.where(now, tl.load(dy + at, mask=now, other=0.0).to(tl.float32) * value, 0.0)
     for k in tl.static_range(TAPS):

@@ -15,7 +15,7 @@ namespace {
 
 enum { LOAD, ADD, SUB, MUL, SCALE, OFFSET, RELU, SIGMOID, TANH, SOFTPLUS, NORMAL };
 enum { MOST_STEPS = 64, MOST_SHARES = 16 };
-enum { CACHE = 6144, LEAST_TILE = 256, MOST_TILE = 2048 };  // in floats
+enum { CACHE = 6144, LEAST_TILE = 256, MOST_TILE = 512 };  // in floats
 
 struct Program {
     size count;
@@ -131,13 +131,15 @@ void compute(const Program& program, size i, const float* const* values, float* 
     }
 }
 
-// The tile of a value that is loaded: where it lies, or gathered in `own`. Vectors lie there since the first tile.
+// The tile of a value that is loaded: where it lies (the next one is sent for), or gathered in `own`. Vectors lie there
+// since the first tile.
 const float* loaded(const Program& program, const Streams& streams, size i, const Tile& tile, bool first, float* own) {
     size stream = program.a(i), pitch = streams.pitches[stream];
     const float* from = streams.at[stream] + tile.row * pitch + program.b(i) * streams.channels + tile.column;
-    if (pitch && in_place(tile, pitch)) return from;
-    if (pitch || first) gather(tile, from, pitch, own);
-    return own;
+    bool direct = pitch && in_place(tile, pitch);
+    for (size k = 0; direct && k < tile.count(); k += 16) __builtin_prefetch(from + tile.high * pitch + k);
+    if (!direct && (pitch || first)) gather(tile, from, pitch, own);
+    return direct ? from : own;
 }
 
 // All values of a tile; the last one goes to `last` unless that is null. `slopes` is null, or has room for all.
@@ -145,12 +147,9 @@ void run(const Program& program, const Streams& streams, const Tile& tile, bool 
          float* slopes, float* last, const float** values) {
     for (size i = 0; i < program.count; i++) {
         float* y = i == program.count - 1 && last ? last : own + i * room;
-        if (program.code(i) == LOAD) {
-            values[i] = loaded(program, streams, i, tile, first, y);
-        } else {
-            compute(program, i, values, y, slopes ? slopes + i * room : nullptr, tile.end());
-            values[i] = y;
-        }
+        bool given = program.code(i) == LOAD;
+        values[i] = given ? loaded(program, streams, i, tile, first, y) : y;
+        if (!given) compute(program, i, values, y, slopes ? slopes + i * room : nullptr, tile.end());
     }
 }
 

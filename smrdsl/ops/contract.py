@@ -7,7 +7,7 @@ An operator is one place in this folder: a file, or a folder whose `__init__.py`
     infer       the shape rule; raises `Misfit` with a reason in the user's words
     parameters  name -> shape and treatment of what is learned, known before anything is allocated
     state       name -> shape of what a step remembers, batch axis left out
-    cost        work and memory of one sequence of a given length, per strategy
+    cost        work and memory of one sequence of a given length, per strategy (`cost.py`)
     layer       "module:Class", imported when a model is built
 """
 
@@ -23,6 +23,14 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from smrdsl.core.types import StreamType
+from smrdsl.ops.cost import Cost as Cost
+from smrdsl.ops.cost import Streams as Streams
+from smrdsl.ops.cost import Timing as Timing
+from smrdsl.ops.cost import elements as elements
+from smrdsl.ops.cost import keeping as keeping
+from smrdsl.ops.cost import pointwise_cost as pointwise_cost
+from smrdsl.ops.cost import positions as positions
+from smrdsl.ops.cost import way as way
 
 
 class Misfit(Exception):
@@ -91,81 +99,12 @@ class State:
     index: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Of one sequence: floating point operations, and how many numbers memory has to hold.
-
-    For the backward pass are kept: `activations` of its own for each sequence, `once` for a batch of any size, and its
-    inputs and its output where it says so, which may be those of others too. `temporary` are used in the course of the
-    work and given back, in a batch at most `most`, since some work goes by blocks.
-    """
-
-    flops: float = 0.0
-    activations: float = 0.0
-    once: float = 0.0
-    inputs: bool = True
-    output: bool = False
-    temporary: float = 0.0
-    most: float = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Milliseconds of one thread at a length, with width 256, batch 4 and the default arguments, in float32.
-
-    `batch`, `width` and `work` say how they grow, forward and training: with which power of the batch, of the width,
-    and of the operations of other arguments. Each was measured against a quarter. From a state on nothing is trained,
-    and both figures are those of the forward pass.
-    """
-
-    length: int
-    forward: float
-    training: float
-    batch: tuple[float, float] = (1.0, 1.0)
-    width: tuple[float, float] = (1.0, 1.0)
-    work: tuple[float, float] = (1.0, 1.0)
-
-
-Streams = tuple[StreamType, ...]
-
-
 def no_parameters(p: Any, inputs: Streams, output: StreamType) -> dict[str, Parameter]:
     return {}
 
 
 def no_state(p: Any, inputs: Streams, output: StreamType) -> dict[str, State]:
     return {}
-
-
-def positions(stream: StreamType, length: int) -> int:
-    """How many vectors a stream has: its length, or one where it was pooled."""
-    return length if stream.timed else 1
-
-
-def pointwise_cost(p: Any, inputs: Streams, output: StreamType, length: int, strategy: str) -> Cost:
-    """One operation for each element that comes in; the inputs are kept."""
-    return Cost(elements(inputs, length))
-
-
-def keeping(own: float = 0.0, *, inputs: bool = False, output: bool = False) -> Callable[..., Cost]:
-    """The same of an operator that keeps so many numbers of its own for each that comes in, and what it says."""
-
-    def cost(p: Any, streams: Streams, result: StreamType, length: int, strategy: str) -> Cost:
-        numbers = elements(streams, length)
-        return Cost(numbers, own * numbers, inputs=inputs, output=output)
-
-    return cost
-
-
-def elements(inputs: Streams, length: int) -> int:
-    """How many numbers streams have."""
-    return sum(positions(i, length) * i.width for i in inputs)
-
-
-def way(strategy: str) -> tuple[str, bool]:
-    """The strategy that a cost is asked of, and whether a native kernel runs: from `recurrent+native`."""
-    name, _, kind = strategy.partition("+")
-    return name, kind == "native"
 
 
 def never(p: Any) -> bool:
@@ -227,8 +166,8 @@ class Operator:
     steady_bank: Callable[[Any], bool] = never
     """Whether it runs one steady system a channel, ahead in time: its layer's `bank()` gives them (`kernels/core.py`)."""
     short_filter: Callable[[Any], str] = no_reason
-    """`plain` where it convolves each channel with its own last inputs, which are its state; `gated` where it gates them
-    by that. Its layer's `short_filter()` gives it (`kernels/native_taps.py`)."""
+    """`plain` where it convolves each channel with its own last inputs, which are its state; `gated` where it gates the
+    channel by that. Its layer's `short_filter()` gives it (`kernels/native_taps.py`)."""
     ends_filter: Callable[[Any], str] = no_reason
     """What a native short filter that ends with this activation calls it (`kernels/native_taps.py`)."""
     learns_forward: Callable[[Any], bool] = never

@@ -74,15 +74,16 @@ def measure(
     strategies: tuple[str, ...] | None = None,
 ) -> Iterator[tuple[int, Mapping[str, Timing]]]:
     """The timings of an operator by strategy, of all or of some, length after length."""
-    sized = {size: Sized(op, *size) for size in ((1.0, 1.0), (LESS, 1.0), (1.0, LESS))}
-    ways = [w for w in _usual(op, sized[1.0, 1.0]) if strategies is None or w.strategy in strategies]
-    names = {way: sized[1.0, 1.0].name(way) for way in ways}
+    usual = [w for w in _usual(op) if strategies is None or w.strategy in strategies]
+    # A layer for each, since a layer keeps only what it made last.
+    sized = {w: Sized(op, w) for u in usual for w in (u, *_less(u))}
+    names = {way: sized[way].name() for way in usual}
     last: dict[Way, Timing] = {}
     for length in lengths:
         able = [w for w in names if _worthwhile(w, length, last)]
-        less = [replace(w, **{size: LESS}) for w in able for size in SIZES if not w.kind and length <= GROWN]
+        less = [w for u in able if length <= GROWN for w in _less(u)]
         runs = [(w, t) for w in (*able, *less) for t in (False, True) if not (t and w.kind == STATE)]
-        works = {(w, t): sized[w.width, w.state].work(w, length, t) for w, t in runs}
+        works = {(w, t): sized[w].work(length, t) for w, t in runs}
         found = medians(works, SECONDS if seconds is None else seconds)
         timings: dict[Way, Timing] = {}
         for way in able:  # the usual ones first
@@ -92,11 +93,17 @@ def measure(
         yield length, {names[w]: t for w, t in timings.items()}
 
 
-def _usual(op: Operator, sized: Sized) -> list[Way]:
+def _usual(op: Operator) -> list[Way]:
     """The ways to run a core in its usual size."""
-    kinds = [TIMED] * op.uses_step(sized.p) + [STATE] * bool(sized.states)
-    found = [Way(s) for s in op.ways(sized.p)]
-    return found + [Way(s, k) for k in kinds for s in op.ways(sized.p) if not (k == TIMED and s == "conv")]
+    p, inputs = op.measured_with(WIDTH)
+    kinds = [TIMED] * op.uses_step(p) + [STATE] * bool(op.state(p, inputs, op.infer(p, inputs)))
+    found = [Way(s) for s in op.ways(p)]
+    return found + [Way(s, k) for k in kinds for s in op.ways(p) if not (k == TIMED and s == "conv")]
+
+
+def _less(way: Way) -> list[Way]:
+    """A way in its smaller sizes, where that tells how its time grows."""
+    return [] if way.kind else [replace(way, **{size: LESS}) for size in SIZES]
 
 
 def _worthwhile(way: Way, length: int, last: Mapping[Way, Timing]) -> bool:
@@ -149,27 +156,29 @@ def _digits(number: float) -> float:
 
 
 class Sized:
-    """A layer as it is measured, in so many times its usual width and state."""
+    """A layer as it is measured one way."""
 
-    def __init__(self, op: Operator, width: float, state: float) -> None:
-        self.p, self.inputs = op.measured_with(int(WIDTH * width), state)
-        output = op.infer(self.p, self.inputs)
-        self.layer: nn.Module = op.load_layer()(self.p, self.inputs, output)
+    def __init__(self, op: Operator, way: Way) -> None:
+        self.way = way
+        p, self.inputs = op.measured_with(int(WIDTH * way.width), way.state)
+        output = op.infer(p, self.inputs)
+        self.layer: nn.Module = op.load_layer()(p, self.inputs, output)
         self.layer.reset_parameters(draw_for(0, op.name))  # type: ignore[operator]
-        self.states = op.state(self.p, self.inputs, output)
+        self.states = op.state(p, self.inputs, output)
 
-    def work(self, way: Way, length: int, training: bool) -> Work:
-        batch = int(BATCH * way.batch)
+    def work(self, length: int, training: bool) -> Work:
+        batch = int(BATCH * self.way.batch)
         state = tuple(torch.zeros(batch, *map(int, s.shape)) for s in self.states.values())
-        clock = {"dt": torch.ones(batch, length)} if way.kind == TIMED else {}
+        clock = {"dt": torch.ones(batch, length)} if self.way.kind == TIMED else {}
         streams = streams_of(self.inputs, batch, length)
-        return work_of(self.layer, way.strategy, streams, training, state if way.kind == STATE else None, **clock)
+        after = state if self.way.kind == STATE else None
+        return work_of(self.layer, self.way.strategy, streams, training, after, **clock)
 
-    def name(self, way: Way) -> str:
+    def name(self) -> str:
         """What the table of a way is called: also whether it runs a native kernel here."""
         with Native() as seen:
-            self.work(way, 2, False)()
-        return way.strategy + NATIVE * seen.ran + way.kind
+            self.work(2, False)()
+        return self.way.strategy + NATIVE * seen.ran + self.way.kind
 
 
 def streams_of(inputs: Streams, batch: int, length: int) -> list[Tensor]:

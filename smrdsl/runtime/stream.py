@@ -28,6 +28,7 @@ class Stream:
         self._state: State = model.initial_state(batch_size)
         self._frozen = frozen
         self._started = False
+        self._able: bool | None = None  # whether the model is one for a decoder, once that is known
         self._decoder: Decoder | None = None
         self._inside = False  # whether it is the decoder that holds the state
 
@@ -55,6 +56,8 @@ class Stream:
         sample = not isinstance(u, Tensor) or u.dim() != len(type_.dims) + type_.paired
         if self._frozen and sample and dt is None and rate is None:
             self.model._inputs.check(u, sequence=False)
+            if u.dtype is torch.int32:
+                return self(u.long())
             if self._ready(u):
                 assert self._decoder is not None
                 return self._decoder(u)
@@ -72,13 +75,15 @@ class Stream:
 
     def _ready(self, u: Tensor) -> bool:
         """Whether there is a decoder for this sample, and it has the state."""
+        if self._able is None:
+            self._able = can_decode(self.model)
         batch, state = u.shape[0], self.state
-        if not (batch and ordinary() and can_decode(self.model)):
+        self.model._inputs.check_state(state, batch)
+        if not (self._able and batch and ordinary()):
             return False
         decoder = self._decoder
         if decoder is None or decoder.batch != batch or decoder.training is not self.model.training:
             decoder = self._decoder = Decoder(self.model, batch)
-        self.model._inputs.check_state(state, batch)
         self._inside = decoder.takes(u) and decoder.put(state)
         return self._inside
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx
 
 from smrdsl.graph.graph import Location
+from smrdsl.lowering.recompute import again
 from smrdsl.runtime.model import CompiledModel
 
 
@@ -25,6 +26,13 @@ class _Watch(fx.Interpreter):
         if "spec" in n.meta and not all(bool(x.isfinite().all()) for x in tensors if x.is_floating_point()):
             raise _Found(*n.meta["spec"])
         return result
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """A region that is run again for the backward pass is looked into."""
+        if target is again:
+            region, *inputs = args
+            return _Watch(region).run(*inputs)
+        return super().call_function(target, args, kwargs)
 
 
 def first_not_finite(model: CompiledModel, inputs: dict[str, Tensor]) -> tuple[str, Location] | None:

@@ -20,6 +20,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from smrdsl.core.errors import SmrError
 from smrdsl.data.baselines import baselines
@@ -47,7 +48,7 @@ class Trained:
 
 def run(model: CompiledModel, ready: Ready, rank: int = 0) -> Trained | None:
     """Train a model in this process. Raises `SmrError`; only the first process of several leaves something."""
-    with _quiet_lightning(), out_of_memory(ready):
+    with _quiet_lightning(), out_of_memory(model, ready.job.settings):
         started = time.monotonic()
         steps, keep = _fit(model, ready, rank)
         if rank:
@@ -96,6 +97,22 @@ def _trainer(ready: Ready, keep: Keep) -> Trainer:
         mode = "max" if task.rising else "min"
         stop = EarlyStopping(f"valid/{task.metric}", patience=s.patience, mode=mode, check_on_train_epoch_end=False)
         callbacks.insert(0, stop)
+    with _no_device(s.device):
+        return _lightning(ready, callbacks)
+
+
+@contextlib.contextmanager
+def _no_device(name: str) -> Iterator[None]:
+    """Tell as the user's mistake that there is no such device here."""
+    try:
+        yield
+    except (MisconfigurationException, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise SmrError(f"cannot train on the device `{name}`: {reason}") from None
+
+
+def _lightning(ready: Ready, callbacks: list[Any]) -> Trainer:
+    s = ready.job.settings
     return Trainer(
         accelerator=s.device,
         devices=s.devices,

@@ -26,6 +26,7 @@ def train(
     set: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     length: int | None = None,
+    memory: int | str | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     quiet: bool = True,
@@ -35,10 +36,11 @@ def train(
     """Train a model of a spec, or one that was compiled, which is then changed.
 
     data: a name (`digits`, `text:notes/`, ...) or the path of an npz file; options: the data set's. name, set: of the
-    model in the file. length: of the sequences, where the data has none of its own. out: the folder for checkpoints,
+    model in the file. length: of the sequences, where the data has none of its own.
+    memory: what the peak has to fit in, such as "2GiB". out: the folder for checkpoints,
     logs, metrics.json and the package, by default build/train/<model>; resume: go on with what is in it. settings:
-    those of `smrdsl.training.settings.Settings` (lr, batch, epochs, devices, ...). Returns the model with its best weights, in
-    evaluation mode, its metrics and the folder. Raises `SmrError`.
+    those of `smrdsl.training.settings.Settings` (lr, batch, epochs, devices, ...). Returns the model with its best
+    weights, in evaluation mode, its metrics and the folder. Raises `SmrError`.
     """
     from smrdsl.compiler import compile_lowered, lower_source, values
     from smrdsl.spec.files import read_source
@@ -52,7 +54,7 @@ def train(
     source = read_source(Path(model), Limits().text)
     lowered = lower_source(source, Path(model), model=name, set=values(set))
     ready = prepare(lowered.graph, job, tell)
-    return start(compile_lowered(lowered, **conditions(ready)), ready)
+    return start(compile_lowered(lowered, memory=memory, **conditions(ready)), ready)
 
 
 def conditions(ready: Ready) -> dict[str, Any]:

@@ -217,7 +217,7 @@ def test_smr_costs_something_and_changes_nothing_at_first() -> None:
     assert {n.split(".")[-1] for n in extra} == {"m", "b"}
     u = torch.randn(2, LENGTH, 16)
     assert torch.allclose(pair.ours(u), pair.run(u), atol=1e-6)
-    row = Row("", "", "", FORWARD, 1, 1, 2.0, 1.9, 0.95, (0.9, 1.0), 1, 1 / 1.1, True, 0.0, ())
+    row = Row("", "", "", FORWARD, 1, 1, 2.0, 1.9, 0.95, (0.9, 1.0), 1, True, 0.0, (), goal=1 / 1.1)
     assert table.ratio(row) == "+5.3 %"
     assert table.goal(row) == "+10.0 %, reached"
 

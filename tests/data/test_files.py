@@ -80,7 +80,11 @@ def test_aan(tmp_path):
 
 
 def test_wikitext_numbers_words_by_frequency(tmp_path):
-    for name, text in {"train": " = A = \n\n the the the cat \n", "valid": "the dog <unk> \n", "test": "cat the \n"}.items():
+    for name, text in {
+        "train": " = A = \n\n the the the cat \n",
+        "valid": "the dog <unk> \n",
+        "test": "cat the \n",
+    }.items():
         (tmp_path / f"wiki.{name}.tokens").write_text(text, encoding="utf-8")
     data = load(f"wikitext:{tmp_path}", Request(length=2))
     assert data.words

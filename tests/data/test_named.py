@@ -76,7 +76,14 @@ def test_signals_can_be_sampled_anywhere(name):
 
 def test_lists_come_out_as_they_should():
     names = {"MIN": 11, "MAX": 12, "MED": 13, "SM": 14, "]": 15}
-    cases = {"MAX 2 9 MIN 4 7 ] 0 ]": 9, "MED 1 4 8 9 ]": 6, "MED 5 6 ]": 5, "SM 9 9 3 ]": 1, "MIN 3 SM 5 5 ] ]": 0, "7": 7}
+    cases = {
+        "MAX 2 9 MIN 4 7 ] 0 ]": 9,
+        "MED 1 4 8 9 ]": 6,
+        "MED 5 6 ]": 5,
+        "SM 9 9 3 ]": 1,
+        "MIN 3 SM 5 5 ] ]": 0,
+        "7": 7,
+    }
     for text, result in cases.items():
         assert value([names.get(w) or int(w) + 1 for w in text.split()]) == result
 

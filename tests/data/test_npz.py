@@ -46,10 +46,20 @@ BROKEN = {
     "an unknown name": ({"u": np.zeros((N, L, 1)), "z": np.zeros(3)}, "`z` is unknown"),
     "objects": ({"u": np.array([object()] * 3)}, "is no file that numpy.savez writes"),
     "nothing": ({"u": np.zeros((0, L, 1))}, "u is empty"),
-    "a label below 0": ({"u": np.zeros((N, L, 1)), "y": np.arange(N) - 1}, r"holds -1 at sequence \d+: labels are from"),
-    "a token below 0": ({"u": np.arange(N * L).reshape(N, L) - 1}, r"holds -1 at sequence \d+, place \(0,\): tokens are"),
+    "a label below 0": (
+        {"u": np.zeros((N, L, 1)), "y": np.arange(N) - 1},
+        r"holds -1 at sequence \d+: labels are from",
+    ),
+    "a token below 0": (
+        {"u": np.arange(N * L).reshape(N, L) - 1},
+        r"holds -1 at sequence \d+, place \(0,\): tokens are",
+    ),
     "not a number": (
-        {"u": np.where(np.arange(N * L).reshape(N, L, 1) == 7, np.nan, 0), "y": np.zeros(N, int), "part": np.arange(N) % 3},
+        {
+            "u": np.where(np.arange(N * L).reshape(N, L, 1) == 7, np.nan, 0),
+            "y": np.zeros(N, int),
+            "part": np.arange(N) % 3,
+        },
         r"own\.npz, valid: u holds nan at sequence 0, place \(2, 0\): numbers must be finite",
     ),
     "time that runs backwards": (

@@ -162,6 +162,21 @@ CASES: tuple[Callable[[int], Case], ...] = (
 )  # fmt: skip
 
 
+def bank_step(library: ctypes.CDLL, level: str) -> None:
+    """One sample through a bank, from a state to another."""
+    batch, n, parts = random.randint(0, 9), width(), random.choice([1, 2])
+    rank, own = random.randint(0, 2) if parts == 2 else 0, random.randint(1, 40) * parts
+    y, after, sides = nothing(batch * n), nothing(batch * n * own), [None, None]
+    if rank:
+        sides = [numbers(n * rank * own), numbers(n * rank * own)]
+    streams = [numbers(batch * n), numbers(batch * n * own)]
+    given = [*streams, numbers(n * own), numbers(n * own), numbers(n * own), maybe(numbers(n)), *sides, y, after]
+    run = getattr(library, f"bank_step_{level}")
+    run.argtypes = [c_int64] * 16
+    assert run(random.randint(1, 3), parts, rank, batch, n, own, *map(word, given)) == 0
+    assert all(map(math.isfinite, (*y, *after)))
+
+
 def word(x: Any) -> int:
     if isinstance(x, float):
         return int(struct.unpack("q", struct.pack("d", x))[0])
@@ -179,6 +194,7 @@ def step(library: ctypes.CDLL, level: str) -> None:
         code = (c_int64 * WORDS)(*words)
         assert run(random.randint(1, 3), batch, 1, ctypes.addressof(code)) == 0, OPS[number]
         assert all(map(math.isfinite, (x for array in made for x in array))), (OPS[number], given)
+    bank_step(library, level)
     index, code = whole(1, 1), (c_int64 * WORDS)()
     for bad in (-1, 1):
         index[0] = bad

@@ -15,6 +15,9 @@ from smrdsl.compiler import lower_source, plan_lowered
 from smrdsl.core.source import Source
 from smrdsl.graph.show import show
 from smrdsl.kernels import lazy, native_pointwise
+from smrdsl.lowering.layers import draw_for
+from smrdsl.ops.contract import Operator
+from smrdsl.ops.registry import operators
 from smrdsl.passes.order import executed
 from smrdsl.runtime.model import CompiledModel
 from tests.native.kernels import close, needs_library
@@ -133,6 +136,23 @@ def test_numbers_and_gradients_are_the_same(body: str, programs: list[str]) -> N
         grads(one.double(), signal(torch.float64)), grads(two.double(), signal(torch.float64)), strict=True
     ):
         assert torch.equal(found, wanted)
+
+
+SAYING = [(op, p, i) for op in operators().values() for p, i in op.samples if op.pointwise(p)]
+
+
+@needs_library
+@pytest.mark.parametrize(("op", "p", "inputs"), SAYING, ids=lambda x: getattr(x, "name", ""))
+def test_what_an_operator_says_of_itself_is_so(op: Operator, p: Any, inputs: Any, programs: list[str]) -> None:
+    """It is one program, whatever stands before it; dropout is none in evaluation."""
+    assert op.pointwise(p) in ("one", "some", "end")
+    layer = op.load_layer()(p, inputs, op.infer(p, inputs))
+    if hasattr(layer, "reset_parameters"):
+        layer.reset_parameters(draw_for(0, op.name))
+    g = torch.Generator().manual_seed(0)
+    streams = [torch.randn(2, 3, i.width, generator=g) for i in inputs]
+    close(lazy.together(layer.eval(), *streams), layer(*streams), 5e-6)
+    assert len(programs) == (op.name != "dropout")
 
 
 UNARY = ["gelu", "gelu(tanh)", "silu", "relu", "tanh", "softplus", "affine(std=0.5)", "linear(6)", "laplace"]

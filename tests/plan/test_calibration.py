@@ -89,6 +89,15 @@ def test_a_folder_that_cannot_be_written(folder, monkeypatch, capsys):
     assert "error: " in capsys.readouterr().err
 
 
+def test_times_grow_with_the_powers_that_were_found():
+    from smrdsl.runtime.calibrate import LESS, Way, _power
+
+    way = Way("conv")
+    found = {(way, False): 8.0, (Way("conv", batch=LESS), False): 4.0, (Way("conv", width=LESS), False): 2.0}
+    assert _power(found, way, "batch", LESS, False) == 0.5
+    assert _power(found, way, "width", LESS, False) == 1.0
+
+
 def test_the_command(monkeypatch, capsys):
     from smrdsl.runtime import calibrate, timing
 
@@ -100,7 +109,9 @@ def test_the_command(monkeypatch, capsys):
     assert "measured 2 cores" in capsys.readouterr().out
     tables = kept.calibration().tables
     assert tables.keys() == {"s4d", "ssd_scan"}
-    assert {s.removesuffix(NATIVE) for s in tables["s4d"]} == {"conv", "scan", "recurrent"}
+    ways = {s.replace(NATIVE, "") for s in tables["s4d"]}
+    states = {"conv+state", "scan+state", "recurrent+state"}
+    assert ways == {"conv", "scan", "recurrent", "scan+timed", "recurrent+timed", *states}
     assert all([t.length for t in rows] == [1, 4] for table in tables.values() for rows in table.values())
     assert run(["calibrate", "--show"]) == 0
     assert "measured on this machine" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import pytest
@@ -43,7 +44,7 @@ def test_every_core_declares_what_its_strategies_cost(name: str) -> None:
     assert set(timings) >= set(operators()[name].strategies)
     for curve in timings.values():
         assert [t.length for t in curve] == sorted({t.length for t in curve})
-        assert all(t.training > t.forward > 0 for t in curve)
+        assert all(t.training >= t.forward > 0 for t in curve)
 
 
 @pytest.mark.parametrize("length", [1, 64, 4096, 100_000])
@@ -51,7 +52,7 @@ def test_the_choice_is_what_is_predicted_fastest_and_says_why(length: int) -> No
     choice = plan("model m { signal(channels=64) s4d }", length=length).choices["s4d"]
     assert set(choice.predicted) == {"conv", "scan", "recurrent"}
     assert choice.strategy == min(choice.predicted, key=lambda s: choice.predicted[s])
-    assert f"length {length}, forward and backward" in choice.reason
+    assert f"length {length}, batch 1, forward and backward" in choice.reason
 
 
 def test_a_native_kernel_has_timings_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,9 +77,49 @@ def test_a_larger_state_is_more_work_but_not_for_a_kept_kernel(monkeypatch: pyte
         return plan(text, length=1024, batch=4, mode=mode).choices["s4d"].predicted
 
     usual, large = predicted(64, "infer"), predicted(256, "infer")
-    assert large["conv"] == usual["conv"]
-    assert large["recurrent"] == pytest.approx(4 * usual["recurrent"], rel=0.02)
+    assert large["conv"] < 1.5 * usual["conv"]
+    assert large["recurrent"] > 1.5 * usual["recurrent"]
     assert predicted(256, "train")["conv"] > 1.5 * predicted(64, "train")["conv"]
+
+
+@pytest.mark.parametrize("core", ["s5", "lru"])
+def test_where_all_channels_share_a_system_a_larger_state_is_more_work_for_every_strategy(core: str) -> None:
+    def predicted(state: int) -> Mapping[str, float]:
+        text = f"model m {{ signal(channels=256) {core}(state={state}) }}"
+        return plan(text, length=1024, batch=4, mode="infer").choices[core].predicted
+
+    usual, large = predicted(64), predicted(512)
+    assert all(large[strategy] > 1.2 * usual[strategy] for strategy in ("conv", "scan"))
+
+
+def test_from_a_state_on_no_kernel_is_kept() -> None:
+    text = "model m { signal(channels=256) s4d }"
+    times = {mode: plan(text, length=1024, batch=4, mode=mode).choices["s4d"].predicted for mode in ("infer", "decode")}
+    assert times["decode"]["conv"] > 1.2 * times["infer"]["conv"]
+
+
+def test_with_gaps_a_bank_takes_its_times_one_by_one() -> None:
+    plain, timed = (
+        plan(f"model m {{ signal(channels=64{more}) s4d }}", length=256).choices["s4d"] for more in ("", ", timed=true")
+    )
+    assert timed.predicted["scan"] > 3 * plain.predicted["scan"]
+    assert timed.strategy == min(timed.predicted, key=timed.predicted.__getitem__)
+
+
+def test_threads_share_numbers_but_not_the_calls_of_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "available", lambda: False)
+    text = "model m { signal(channels=256) s4d }"
+    one, two = (plan(text, length=1024, batch=4, threads=n).choices["s4d"].predicted for n in (1, 2))
+    assert one["conv"] / 2 <= two["conv"] < 0.6 * one["conv"]
+    assert two["recurrent"] == one["recurrent"]
+
+
+@pytest.mark.parametrize(("core", "chosen"), [("s4d", "conv"), ("s6", "scan")])
+def test_on_another_device_the_choice_is_by_a_rule_that_says_so(core: str, chosen: str) -> None:
+    choice = plan(f"model m {{ signal(channels=64) {core} }}", length=4096, device="cuda:0").choices[core]
+    assert choice.strategy == chosen
+    assert "nothing was measured on cuda:0" in choice.reason
+    assert not choice.predicted
 
 
 def test_execute_overrules_the_plan() -> None:
@@ -104,4 +145,5 @@ def test_the_native_kernel_of_a_selective_core_takes_gaps(monkeypatch: pytest.Mo
 def test_a_plan_is_plain_data() -> None:
     data = plan("model m { signal(channels=4) s4d(state=2) }").as_dict()
     assert data["conditions"]["length"] == 1024
-    assert set(data["choices"]["s4d"]) == {"strategy", "reason", "predicted"}
+    assert set(data["choices"]["s4d"]) == {"strategy", "reason", "predicted", "memory"}
+    assert json.loads(json.dumps(data))["choices"] == data["choices"]

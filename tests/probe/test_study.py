@@ -22,3 +22,11 @@ def test_every_host_has_its_twins_and_fits_the_tasks(host: str) -> None:
     assert fit_of(s.given.graph).fits
     sizes = [len(s.variant(v).graph) for v in (HOST, SMR, CONTROL)]
     assert sizes[1] == sizes[2] == sizes[0] + 2
+
+
+def test_the_tables_of_the_page_are_what_was_measured() -> None:
+    from docs.study.tables import PAGE, TABLES, filled
+
+    page = PAGE.read_text(encoding="utf-8")
+    assert filled(page) == page, "run python -m docs.study.tables"
+    assert all(f"<!-- {name} -->" in page for name in TABLES)

@@ -191,6 +191,8 @@ def test_inputs_of_other_kinds() -> None:
             stream(bad)
     with pytest.raises(InputError, match="float64"):
         stream(u.double())
+    with pytest.raises(InputError, match="the state is for 2 sequences, the input has 1"):
+        stream(u[:1])
     stream.state = model.initial_state(2)
     assert torch.equal(stream(u), wanted)
 
@@ -323,6 +325,14 @@ def test_a_sample_is_one_native_call(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         stream(token)
     assert len(calls) == 3
+
+
+def test_tokens_of_32_bits() -> None:
+    model, tokens = compiled(LM), torch.tensor([[1, 2, 3]])
+    wide, narrow = model.stream(1, frozen=True), model.stream(1, frozen=True)
+    for t in range(3):
+        assert torch.equal(narrow(tokens[:, t].int()), wide(tokens[:, t]))
+    assert narrow._inside
 
 
 def test_generating_is_native(monkeypatch: pytest.MonkeyPatch) -> None:

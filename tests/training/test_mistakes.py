@@ -137,5 +137,11 @@ def test_out_of_memory_says_what_would_fit(error, fit, monkeypatch):
         raise error
 
     monkeypatch.setattr(Batches, "_batch", none_left)
-    with pytest.raises(SmrError, match=r"batches of 8 sequences of 16 .*; --batch 4 --accumulate 2 takes about half"):
+    message = r"batches of 8 sequences of 16 on each device, .* to take \d.*; --batch 4 --accumulate 2 takes \d"
+    with pytest.raises(SmrError, match=message):
         fit("out")
+
+
+def test_a_device_that_is_not_there(fit):
+    with pytest.raises(SmrError, match=r"cannot train on the device `abacus`: .*abacus"):
+        fit("out", device="abacus")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from smrdsl.kernels import triton_common
-from smrdsl.kernels.native_taps import GATES, NUMBERS, composed, convolve, last
+from smrdsl.kernels.native_taps import ACTS, GATES, NUMBERS, ShortFilter, composed, convolve, last
 from tests.triton.where import HALF, OVERFLOWS, close, normal, triton
 
 __all__ = ["triton"]
@@ -43,6 +43,17 @@ def check(own: dict[str, Any], gate: str | None, tolerance: float = 2e-5) -> Non
 @pytest.mark.parametrize("gate", KINDS)
 def test_it_is_torchs_convolution(gate: str | None) -> None:
     check(parts(), gate)
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_an_activation_may_stand_instead_of_a_gate(act: str) -> None:
+    found, number = [], ShortFilter(normal(1, 1), None, None, act).number
+    for wide in (False, True):
+        x, before, taps, bias = own = [(p.double() if wide else p).requires_grad_() for p in parts().values()]
+        y = composed(*own, number=number) if wide else ShortFilter(taps, bias, None, act).run(x, before)
+        found.append([y, *torch.autograd.grad(y.sin().sum(), own)])
+    for mine, wanted in zip(*found, strict=True):
+        close(mine, wanted, 2e-5)
 
 
 @pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (1, 3, 2, 8), (1, 9, 6, 2)])

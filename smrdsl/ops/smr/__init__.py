@@ -117,6 +117,8 @@ def cost(p: SmrParams, inputs: Streams, output: StreamType, length: int, strateg
     one = 2 * (p.memory + p.kernel - 1) + 6 + (2 * width if p.mix else 0)
     direct = way(strategy)[1] and p.memory + p.kernel - 1 <= TAPS
     kept = 2.5 if p.mix else 0 if direct else 3
+    if p.steps:  # samples between samples
+        kept = 2 + 5 * (p.memory + p.kernel - 2)
     return Cost(length * width * one, length * width * kept)
 
 
