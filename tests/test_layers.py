@@ -40,6 +40,8 @@ OWNERS = {
     "lightning": {"training"},
     "sklearn": {"data"},
     "statsmodels": {"data"},
+    "triton": {"kernels"},
+    "mamba_ssm": {"kernels"},
 }
 NEEDS_TORCH = {"kernels", "lowering", "runtime", "training", "probe"}
 

@@ -94,12 +94,14 @@ def rows(peer: Peer, setting: Setting, effort: Effort, machine: roofline.Machine
             shared = {"case": peer.name, "layer": peer.layer, "peer": peer.peer, "work": work, "length": length}
             shared |= {"price": peer.price, "apart": difference}
             shared["strategies"] = tuple(dict.fromkeys(pair.ours.plan.strategies.values()))
-            shared["note"] = why_not(pair, setting, effort, length, work)
+            shared["note"] = why_not(peer, pair, setting, effort, length, work)
             found = timed(pair, setting, effort, length, work, alone=bool(shared["note"]))
             best = roofline.limit(machine, pair.ours, setting.batch, length, work)
             held = None
             if effort.memory and work == TRAINING and length == lengths[-1]:
-                held = tuple(memory.peak(peer, s, setting, length, 10 * effort.limit) for s in memory.SIDES)
+                able = memory.SIDES[:1] if shared["note"] else memory.SIDES
+                found_memory = {side: memory.peak(peer, side, setting, length, 10 * effort.limit) for side in able}
+                held = tuple(map(found_memory.get, memory.SIDES))
             for n in effort.threads:
                 one = {"goal": peer.goals.get(work), "memory": held} if n == 1 else {}
                 yield Row(**shared, **one, **figures(found, n, best))
@@ -132,11 +134,15 @@ def figures(found: dict[str, clock.Reading], n: int, best: float) -> dict[str, A
     }
 
 
-def why_not(pair: Pair, setting: Setting, effort: Effort, length: int, work: str) -> str:
+def why_not(peer: Peer, pair: Pair, setting: Setting, effort: Effort, length: int, work: str) -> str:
     """Why theirs is not run at this length: it would take too long, or more memory than there is."""
+
+    def shorter(n: int) -> clock.Work:
+        return work_of(peer.make(setting, n), "theirs", setting, n, work)
+
     try:
         with quiet():
-            seconds = clock.expected(lambda n: work_of(pair, "theirs", setting, n, work), length, effort.limit)
+            seconds = clock.expected(shorter, length, effort.limit)
             if seconds <= effort.limit:
                 work_of(pair, "theirs", setting, length, work)()
     except RuntimeError as error:

@@ -73,6 +73,24 @@ def states() -> Iterator[str]:
             yield row([host, *deviations, *(f"{100 * statistics.fmean(h):.1f}" if h else "" for h in held)])
 
 
+def steps() -> Iterator[str]:
+    """Everyone told the gaps: the plain gate, and over its errors those of the others."""
+    yield row(["", *SHOWN])
+    yield row(["---"] * (len(SHOWN) + 1))
+    for host in HOSTS:
+        found, others = read(f"steps-{host}"), read(f"{host}-next-clean")
+        if found and others:
+            own = found["errors"]["smr, told"]
+            yield row([f"**{host}**, told, with SMR", *(spread(own[g]) for g in SHOWN)])
+            rows = {
+                "SMR sees the steps": found["errors"]["smr steps, told"],
+                "without SMR": others["errors"]["host, told"],
+                "linear filter": others["errors"]["control, told"],
+            }
+            for title, errors in rows.items():
+                yield row([title, *(paired(errors[g], own[g]) for g in SHOWN)])
+
+
 def growth() -> Iterator[str]:
     """The system made by hand."""
     yield row(["in front", "rho", "ln rho", "slope of ln\\|e\\|", "\\|e\\| after 600 samples", "bound held"])
@@ -87,10 +105,11 @@ def cores() -> Iterator[str]:
     """The hosts' own cores over four times the training length."""
     yield row(["core", "", "\\|e\\| / \\|x\\|, %", "slope of ln\\|e\\|", "share of its bound, %"])
     yield row(["---"] * 5)
-    for c in read("cores") or []:
-        share = "" if c["tightest"] is None else f"{100 * c['tightest']:.0f}"
-        name = f"{c['host']}, {c['key'].split('.')[1]}"
-        yield row([name, c["variant"], f"{100 * c['mean_relative']:.2g}", f"{c['slope']:+.5f}", share])
+    for host in HOSTS:
+        for c in read(f"cores-{host}") or []:
+            share = "" if c["tightest"] is None else f"{100 * c['tightest']:.0f}"
+            name = f"{host}, {c['key'].split('.')[1]}"
+            yield row([name, c["variant"], f"{100 * c['mean_relative']:.2g}", f"{c['slope']:+.5f}", share])
 
 
 def toy() -> Iterator[str]:
@@ -111,7 +130,7 @@ def ranged(values: list[float], digits: int = 2) -> str:
 def volterra() -> Iterator[str]:
     yield row(["linear host", "error on the energy, mean ± deviation", "smallest", "largest"])
     yield row(["---"] * 4)
-    for variant, errors in (read("volterra") or {}).items():
+    for variant, errors in (read("volterra") or {"errors": {}})["errors"].items():
         yield row([variant, spread(errors), f"{min(errors):.3g}", f"{max(errors):.3g}"])
 
 
@@ -150,6 +169,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "volterra": volterra,
     "insert": insert,
     "tasks": tasks,
+    "steps": steps,
 }
 
 

@@ -5,24 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from smrdsl.kernels.native_calls import PLACES, SECOND, compact, expect, kernel
 
 FORWARD = kernel("modes_forward", 5, 5)
 BACKWARD = kernel("modes_backward", 5, 9)
 
+NAME, BACK = "smrdsl::modes", "smrdsl::modes_backward"
+# Not by `custom_op`, which would import torch's compiler at the first call, and takes longer at each.
+library.define(NAME, "(Tensor v, Tensor x, Tensor re, Tensor im) -> Tensor")
+library.define(
+    BACK, "(Tensor states, Tensor x, Tensor re, Tensor im, Tensor dstates) -> (Tensor, Tensor, Tensor, Tensor)"
+)
 
-@torch.library.custom_op("smrdsl::modes_forward", mutates_args=(), device_types=PLACES)
+
 def modes_forward(v: Tensor, x: Tensor, re: Tensor, im: Tensor) -> Tensor:
     """The states (B, L, 2P) that v leaves after the state x (B, 2P); a = re + i im, (P) or (B, L, P) each."""
+    return torch.ops.smrdsl.modes(v, x, re, im)
+
+
+@library.impl(NAME, PLACES)
+def forward(v: Tensor, x: Tensor, re: Tensor, im: Tensor) -> Tensor:
     states = like_forward(v, x, re, im)
     re, im, sizes = laid_out(v, re, im)
     FORWARD(*sizes, compact(v), compact(x), re, im, states)
     return states
 
 
-@modes_forward.register_fake
+@library.register_fake(NAME)
 def like_forward(v: Tensor, x: Tensor, re: Tensor, im: Tensor) -> Tensor:
     batch, length, states = v.shape
     for part in (re, im):
@@ -31,8 +42,8 @@ def like_forward(v: Tensor, x: Tensor, re: Tensor, im: Tensor) -> Tensor:
     return v.new_empty(v.shape)
 
 
-@torch.library.custom_op("smrdsl::modes_backward", mutates_args=(), device_types=PLACES)
-def modes_backward(
+@library.impl(BACK, PLACES)
+def backward(
     states: Tensor, x: Tensor, re: Tensor, im: Tensor, dstates: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of v, x, re and im; where a is steady, those of re and im by sequence, (B, P)."""
@@ -42,7 +53,7 @@ def modes_backward(
     return found
 
 
-@modes_backward.register_fake
+@library.register_fake(BACK)
 def like_backward(
     states: Tensor, x: Tensor, re: Tensor, im: Tensor, dstates: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -71,7 +82,7 @@ def remember_inputs(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Non
 
 def gradients(ctx: Any, dstates: Tensor) -> tuple[Tensor, ...]:
     states, x, re, im = ctx.saved_tensors
-    dv, dx, dre, dim = modes_backward(states, x, re, im, dstates)
+    dv, dx, dre, dim = torch.ops.smrdsl.modes_backward(states, x, re, im, dstates)
     return (dv, dx, dre, dim) if re.dim() == 3 else (dv, dx, dre.sum(0), dim.sum(0))
 
 
@@ -79,5 +90,5 @@ def no_second(ctx: Any, *gradients: Tensor) -> None:
     raise NotImplementedError(SECOND)
 
 
-modes_forward.register_autograd(gradients, setup_context=remember_inputs)
-modes_backward.register_autograd(no_second)
+library.register_autograd(NAME, gradients, setup_context=remember_inputs)
+library.register_autograd(BACK, no_second)

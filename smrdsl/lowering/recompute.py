@@ -7,8 +7,10 @@ what is drawn at random is drawn the same again.
 
 from __future__ import annotations
 
+import gc
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -44,7 +46,19 @@ def again(region: fx.GraphModule, *inputs: Any) -> Any:
     """
     if not torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return region.forward(*inputs)
-    return checkpoint(region.forward, *inputs, use_reentrant=False)
+    return checkpoint(region.forward, *inputs, use_reentrant=False, context_fn=_contexts)
+
+
+def _contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Around the first run of a region, and around the second."""
+    return nullcontext(), _swept()
+
+
+@contextmanager
+def _swept() -> Iterator[None]:
+    """What the region behind left in reference cycles is freed first: tensors do not tell Python's collector."""
+    gc.collect(1)
+    yield
 
 
 def _fold(module: fx.GraphModule, keys: frozenset[str], name: str) -> None:

@@ -143,10 +143,11 @@ def failed_at(form: fx.GraphModule, error: BaseException) -> tuple[str, Location
 
     The code that fx writes has a line for each node, which starts with its name.
     """
-    parts = {type(part).forward.__code__: part for part in (form, *regions_of(form))}
+    # By identity: the code of blocks that are alike is equal.
+    parts = {id(type(part).forward.__code__): part for part in (form, *regions_of(form))}
     place = None
     for frame, number in traceback.walk_tb(error.__traceback__):
-        if part := parts.get(frame.f_code):
+        if part := parts.get(id(frame.f_code)):
             name = part.code.splitlines()[number - 1].split()[0]
             found = [n for n in part.graph.nodes if n.name == name]
             place = found[0].meta.get("spec") if found else None

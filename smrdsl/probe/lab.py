@@ -12,7 +12,7 @@ from smrdsl.core.errors import SmrError
 from smrdsl.data.grids import grid
 from smrdsl.data.signals import Task
 from smrdsl.probe.fit import TEST, Batch, Recipe, draw, fit
-from smrdsl.probe.subject import STEPS, Fit, Subject, clocked, plain, take_over
+from smrdsl.probe.subject import SMR, Fit, Subject, clocked, plain, take_over
 from smrdsl.runtime.model import CompiledModel
 
 Tell = Callable[[str, float], None]
@@ -39,10 +39,12 @@ class Meter:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model in its two forms, with the same weights; `timed` is None where its cores cannot use gaps."""
+    """A model in its forms, all with the same weights: told nothing, told the gaps, and with SMR whose gates are told
+    them too; None where the model has no such form."""
 
     blind: CompiledModel
     timed: CompiledModel | None
+    stepped: CompiledModel | None = None
 
 
 @dataclass
@@ -57,6 +59,8 @@ class Lab:
     trains: bool
     scores: bool
     meter: Meter
+    tested: int
+    """Sequences that an error is taken over."""
     why_untimed: str = ""
     _made: dict[tuple[str, int], Trained] = field(default_factory=dict)
 
@@ -80,22 +84,24 @@ class Lab:
         if self.trains:
             self.meter.start(f"training {variant}, seed {seed}")
             fit(model, self.task, seed, self.recipe, self.fit.outputs, self.meter.advance)
-        model.eval()
-        other = self._other(variant, model)
-        return Trained(other, model) if model.graph.timed and other else Trained(model, other)
+        return Trained(
+            self._form(variant, model, False),
+            self._timed(variant, model, None),
+            self._timed(variant, model, True) if variant == SMR and not model.graph.timed else None,
+        )
 
-    def _other(self, variant: str, model: CompiledModel) -> CompiledModel | None:
-        """The form that is told the gaps, of one that is not, or the other way round."""
-        timed = model.graph.timed
-        if timed and variant == STEPS:
-            return None
+    def _timed(self, variant: str, model: CompiledModel, stepped: bool | None) -> CompiledModel | None:
         try:
-            other = plain(clocked(self.subject.variant(variant), not timed), 0)
+            return self._form(variant, model, True, stepped)
         except SmrError as error:
             self.why_untimed = str(error)
             return None
-        take_over(other, model.state_dict())
-        return other.eval()
+
+    def _form(self, variant: str, model: CompiledModel, timed: bool, stepped: bool | None = None) -> CompiledModel:
+        """A form of a model, with its weights."""
+        form = plain(clocked(self.subject.variant(variant), timed, stepped), 0)
+        take_over(form, model.state_dict())
+        return form.eval()
 
     # --- inputs
 

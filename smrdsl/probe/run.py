@@ -71,8 +71,8 @@ def probe_subject(
     if part is not None and part not in PARTS:
         raise SmrError(f"no part `{part}`{did_you_mean(part, PARTS)}; there are {', '.join(PARTS)}")
     wanted = PARTS if part is None else (part,)
-    lab = _lab(subject, task, seeds, quick, recipe or recipe_of(quick), tell or (lambda doing, share: None))
-    variants = subject.variants()
+    lab = lab_of(subject, task, seeds, quick, recipe or recipe_of(quick), tell or (lambda doing, share: None))
+    variants = subject.variants
     blind = [v for v in variants if v != STEPS]
     lab.meter.total = _effort(lab, wanted, variants)
     return Result(
@@ -85,6 +85,8 @@ def probe_subject(
     )
 
 
+MANY, FEW = 96, 24
+"""Sequences that an error is taken over, and how far an output moves."""
 QUICK_GRIDS = ("clean", "jitter=0.3", "skip=0.1", "rate=0.5", "rate=2", "co2")
 
 
@@ -93,7 +95,7 @@ def recipe_of(quick: bool = False, **given: Any) -> Recipe:
     return Recipe(**{**(QUICK if quick else {}), **{k: v for k, v in given.items() if v is not None}})
 
 
-def _lab(subject: Subject, task: str | None, seeds: int | None, quick: bool, recipe: Recipe, tell: Tell) -> Lab:
+def lab_of(subject: Subject, task: str | None, seeds: int | None, quick: bool, recipe: Recipe, tell: Tell) -> Lab:
     fit = fit_of(subject.given.graph)
     ahead = bool(subject.given.graph.look_ahead())
     chosen = task_of(task or ("osc" if ahead else "next"))  # who sees the next sample need not predict it
@@ -104,7 +106,8 @@ def _lab(subject: Subject, task: str | None, seeds: int | None, quick: bool, rec
     count = seeds or (QUICK_SEEDS if quick else SEEDS)
     trains = fit.fits and not given
     scores = fit.fits and (not given or task is not None)
-    return Lab(subject, fit, chosen, recipe, count, trains, scores, Meter(tell))
+    tested = FEW if quick or not scores else MANY
+    return Lab(subject, fit, chosen, recipe, count, trains, scores, Meter(tell), tested)
 
 
 def _effort(lab: Lab, wanted: tuple[str, ...], variants: list[str]) -> int:
@@ -131,7 +134,7 @@ def _about(lab: Lab, variants: list[str]) -> About:
         task=lab.task.name,
         as_given=subject.as_given,
         variants=tuple(variants),
-        edits={v: EDITS[v] for v in variants},
+        edits=dict(EDITS),
         seeds=lab.runs,
         recipe=asdict(lab.recipe),
         weights=None if subject.weights is None else str(subject.weights),

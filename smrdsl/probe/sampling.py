@@ -7,8 +7,10 @@ same training draws, the same test sequences, and the initial values that the va
 
 from __future__ import annotations
 
+import contextlib
 import math
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -21,13 +23,10 @@ from smrdsl.probe.follow import Modelled
 from smrdsl.probe.lab import Lab, Trained
 from smrdsl.probe.streams import JITTER, pair_of
 from smrdsl.probe.subject import HOST, STEPS
-from smrdsl.runtime.model import CompiledModel
 
 BLIND, RESCALED, TOLD = "blind", "rescaled", "told"
 EFFORT = 60
 """What asking a model takes, in training steps."""
-TESTED = 96
-"""Sequences that an error is taken over."""
 FOLLOWED = 16
 """Sequences whose states are followed."""
 LEVEL = 1 - 1e-4
@@ -94,19 +93,16 @@ def sampling(lab: Lab, variants: list[str], grids: tuple[str, ...] = STUDY) -> S
 @torch.no_grad()
 def _scores(lab: Lab, variant: str, seed: int, trained: Trained, grids: tuple[str, ...]) -> list[Score]:
     found: list[Score] = []
-    rows = TESTED * (2 if lab.fit.paired else 1)
-    clean: dict[str, Tensor] = {}
+    rows = lab.tested * (2 if lab.fit.paired else 1)
+    clean: dict[tuple[str, str], Tensor] = {}
     for name in grids:
         batch = lab.batch(name, seed, rows)
-        for clock in (BLIND, RESCALED, TOLD):
-            y = _output(lab, trained, clock, name, batch, variant)
-            if y is None:
-                continue
-            before = clean.setdefault(_as_trained(clock), y)
+        for kind, clock, y in _outputs(lab, variant, trained, name, batch):
+            before = clean.setdefault((kind, _as_trained(clock)), y)
             scale = before.square().mean().sqrt().clamp_min(1e-30)
             shift = float((y - before).square().mean().sqrt() / scale)
             missed = error(y, batch.y, lab.recipe.burn_in) if lab.scores else None
-            found.append(Score(variant, clock, seed, name, missed, shift, _changed(y, before)))
+            found.append(Score(kind, clock, seed, name, missed, shift, _changed(y, before)))
     return found
 
 
@@ -121,25 +117,20 @@ def _changed(y: Tensor, before: Tensor) -> float | None:
     return float((y.argmax(-1) != before.argmax(-1)).double().mean())
 
 
-def _output(lab: Lab, trained: Trained, clock: str, name: str, batch: Batch, variant: str) -> Tensor | None:
-    """The output under a clock, None where there is no such thing, or where it would be the same as blind."""
-    u = batch.u.unflatten(0, (-1, 2)) if lab.fit.paired else batch.u
-    if clock == BLIND:
-        return _blind(trained.blind, u)
-    if clock == TOLD:
-        gaps = batch.gaps.unflatten(0, (-1, 2)) if lab.fit.paired else batch.gaps
-        return trained.timed(u, gaps) if trained.timed else None
-    mean = grid(name).mean
-    if mean == 1 or variant == STEPS:
-        return None
-    try:
-        return trained.blind(u, rate=mean)
-    except SmrError:
-        return None
-
-
-def _blind(model: CompiledModel, u: Tensor) -> Tensor:
-    return model(u, torch.ones(u.shape[:-1])) if model.graph.timed else model(u)
+def _outputs(lab: Lab, variant: str, trained: Trained, name: str, batch: Batch) -> Iterator[tuple[str, str, Tensor]]:
+    """What a model says under every clock that it can read and that makes a difference, with the variant that it is."""
+    u, gaps = batch.u, batch.gaps
+    if lab.fit.paired:
+        u, gaps = u.unflatten(0, (-1, 2)), gaps.unflatten(0, (-1, 2))
+    if variant != STEPS:
+        yield variant, BLIND, trained.blind(u)
+        mean = grid(name).mean
+        if mean != 1:
+            with contextlib.suppress(SmrError):  # no core has a step
+                yield variant, RESCALED, trained.blind(u, rate=mean)
+    for kind, model in ((variant, trained.timed), (STEPS, trained.stepped)):
+        if model is not None:
+            yield kind, TOLD, model(u, gaps)
 
 
 def _states(lab: Lab, variant: str, seed: int, trained: Trained) -> list[States]:

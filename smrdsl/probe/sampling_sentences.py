@@ -35,7 +35,7 @@ def _perturbed(s: Sampling) -> list[str]:
 
 
 def _moved(s: Sampling) -> Iterator[str]:
-    for variant in dict.fromkeys(x.variant for x in s.scores):
+    for variant in dict.fromkeys(x.variant for x in s.scores if x.clock == BLIND):
         moved = {
             g: statistics.fmean(x.moved for x in s.scores if (x.variant, x.clock, x.grid) == (variant, BLIND, g))
             for g in _perturbed(s)

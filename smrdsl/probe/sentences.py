@@ -13,7 +13,7 @@ from smrdsl.probe.sampling_sentences import sampling_sentences
 from smrdsl.probe.stability import CoreFigures, Stability
 from smrdsl.probe.subject import CONTROL, HOST, SMR, TITLES
 from smrdsl.probe.volterra import Volterra
-from smrdsl.probe.words import count, listed, opening, percent, span
+from smrdsl.probe.words import count, listed, opening, percent, some, span
 
 SAME_SLOPE, NO_SLOPE = 1e-3, 5e-3
 """A slope within the first of ln rho is its rate; one below the second is none."""
@@ -53,7 +53,10 @@ def _stability(found: list[Stability], given: str) -> Iterator[str]:
             )
     unknown = [c.key for c in own.cores if c.kind == "unknown"]
     if unknown:
-        yield f"There is no state to look at in {listed(unknown)}: who runs in both directions cannot be stepped."
+        yield f"There is no one state of real numbers to look at in {some(unknown)}."
+    both = [c.key for c in own.cores if c.forwards]
+    if both:
+        yield f"Of what runs in both directions the forward one is looked at: {some(both)}."
     for s in found:
         if s.gates:
             g = max(s.gates, key=lambda g: g.gamma)
@@ -84,7 +87,7 @@ def _spectra(steady: list[CoreFigures]) -> Iterator[str]:
     if blurred:
         condition = max(c.condition or 0 for c in blurred)
         yield (
-            f"The eigenvectors of {listed(c.key for c in blurred)} have a condition of up to {condition:.1g}: modes, "
+            f"The eigenvectors of {some(c.key for c in blurred)} have a condition of up to {condition:.1g}: modes, "
             "and what is told by mode, say nothing there. The bounds over time do not need them."
         )
 
@@ -120,7 +123,7 @@ def _own(n: Nss) -> Iterator[str]:
     host = {d.key: d for d in n.cores if d.variant == HOST}
     twin = {d.key: d for d in n.cores if d.variant == SMR}
     if not host:
-        yield f"The cores of the model ({listed(n.unknown)}) have no state that could be followed."
+        yield f"The cores of the model ({some(n.unknown)}) have no state that could be followed."
         return
     what = "uniform errors of a tenth of the core's input" if n.local else "jitter of 0.3"
     steepest = max(host.values(), key=lambda d: d.slope)

@@ -6,7 +6,7 @@ however small (Proposition B in docs/probe.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -24,7 +24,8 @@ class CoreFigures:
 
     radius: the spectral radius of A, the largest over its systems. memory: samples until a state has decayed to 1/e.
     condition: of the eigenvectors. sigma: 5 %, 50 % and 95 % of (1 - |lambda_n|) / |b_n|. gain: b kappa / (1 - rho),
-    the largest. factors: least, median and largest |A| over samples, of a selective core.
+    the largest. factors: least, median and largest |A| over samples, of a selective core. forwards:
+    whether it runs in both directions, and these are of the forward one.
     """
 
     key: str
@@ -36,6 +37,7 @@ class CoreFigures:
     sigma: tuple[float, float, float] | None = None
     gain: float | None = None
     factors: tuple[float, float, float] | None = None
+    forwards: bool = False
 
     @property
     def unstable(self) -> bool:
@@ -84,12 +86,11 @@ def _core(key: str, model: CompiledModel, cores: Modelled, factors: tuple[float,
     operator, system = model.graph.node(key).op.name, cores.systems.get(key)
     if key in cores.unknown:
         return CoreFigures(key, operator, "unknown")
-    if system is None:
-        return CoreFigures(key, operator, "selective", factors=factors)
-    return _steady(key, operator, system)
+    figures = CoreFigures(key, operator, "selective", factors=factors) if system is None else _steady(key, system)
+    return replace(figures, forwards=cores.cores[key].forwards)
 
 
-def _steady(key: str, operator: str, system: System) -> CoreFigures:
+def _steady(key: str, system: System) -> CoreFigures:
     radius, condition = float(system.radius.max()), float(system.condition.max())
     memory = -1 / float(torch.log(system.radius.max())) if 0 < radius < 1 else None
     sigma = gain = None
@@ -99,7 +100,7 @@ def _steady(key: str, operator: str, system: System) -> CoreFigures:
         b = system.push.square().sum(1).sqrt()
         gain = float((b * system.condition / (1 - system.radius)).max())
     kind = "bank" if system.core.bank else "joint"
-    return CoreFigures(key, operator, kind, radius, memory, condition, sigma, gain)
+    return CoreFigures(key, system.core.operator, kind, radius, memory, condition, sigma, gain)
 
 
 @torch.no_grad()

@@ -16,10 +16,9 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from smrdsl.compiler import Lowered, compile_lowered, lower_source, values
-from smrdsl.core.errors import SmrError, SpecError
+from smrdsl.core.errors import SmrError
 from smrdsl.core.source import Source
 from smrdsl.graph.graph import Graph
-from smrdsl.ops.contract import Params
 from smrdsl.passes.order import FUSIONS, PASSES
 from smrdsl.runtime.model import CompiledModel
 from smrdsl.spec.limits import Limits
@@ -81,16 +80,10 @@ class Subject:
         """Which variant was written."""
         return SMR if self.has_smr else HOST
 
+    @property
     def variants(self) -> list[str]:
-        """Those that there are: SMR with steps only where the language has it and the model is timed."""
-        names = [HOST, SMR, CONTROL]
-        if self.given.graph.timed:
-            try:
-                self.variant(STEPS)
-                names.append(STEPS)
-            except SpecError:
-                pass
-        return names
+        """Those that are trained: a gate that sees the step only where the model is told the gaps."""
+        return [HOST, SMR, CONTROL, STEPS] if self.given.graph.timed else [HOST, SMR, CONTROL]
 
 
 def plain(lowered: Lowered, seed: int, weights: str | os.PathLike[str] | None = None) -> CompiledModel:
@@ -105,19 +98,21 @@ def take_over(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     model.load_state_dict({**own, **{name: tensor for name, tensor in weights.items() if name in own}})
 
 
-def clocked(lowered: Lowered, timed: bool) -> Lowered:
-    """The same model, told the gaps or not; the weights are the same. Raises `SmrError` where it cannot be told."""
+def clocked(lowered: Lowered, timed: bool, stepped: bool | None = None) -> Lowered:
+    """The same model, told the gaps or not; the weights are the same. Raises `SmrError` where it cannot be told.
+
+    stepped: whether its gates are told too; by default as it was written, and never where nobody is told.
+    """
     g = lowered.graph
     if timed:
         for key in cores(g):
             if not g.node(key).uses_step:
                 raise SmrError(f"`{g.node(key).op.name}` ({key}) has no step that a gap could scale")
-    entries = [(k, replace(n, params=_with_clock(n.params, timed)) if k == g.input else n, i) for k, n, i in g]
+    changes: dict[str, dict[str, bool]] = {g.input: {"timed": timed}}
+    if stepped is not None or not timed:
+        changes |= {key: {"steps": timed and bool(stepped)} for key in gated(g)}
+    entries = [(k, replace(n, params=n.params.model_copy(update=changes.get(k))), i) for k, n, i in g]
     return replace(lowered, graph=g.rebuild(entries))
-
-
-def _with_clock(params: Params, timed: bool) -> Params:
-    return params.model_copy(update={"timed": timed})
 
 
 def cores(g: Graph) -> list[str]:

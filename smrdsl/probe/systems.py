@@ -34,6 +34,8 @@ class Core:
     layer: nn.Module
     widths: tuple[int, ...]
     shape: tuple[int, ...]
+    forwards: bool = False
+    """Whether it is one direction of a core that runs in both."""
 
     def step(self, streams: list[Tensor], x: Tensor, **clock: Tensor | float) -> Tensor:
         """The state after one sample: streams (B, width), x (B, *shape)."""
@@ -75,14 +77,34 @@ class Core:
 
 
 def core_of(model: nn.Module, g: Graph, key: str) -> Core | None:
-    """A core of a model in float64; None where it has no one real state to follow, as where it runs both ways."""
-    kept = g.state(key)
+    """A core of a model in float64; None where it has no one real state to follow.
+
+    Of a core that runs in both directions it is the forward one: its own layer made one-way, with the first half of
+    what it has for two.
+    """
+    node, types = g.node(key), g.seen_types(key)
+    params, layer = node.params, copy.deepcopy(model.get_submodule(key))
+    both = bool(getattr(params, "bidirectional", False))
+    if both:
+        params = params.model_copy(update={"bidirectional": False})
+        layer = _forwards(layer, node.op.load_layer()(params, *types))
+    kept = node.op.state(params, *types)
     state = next(iter(kept.values()), None)
     if len(kept) != 1 or state is None or state.index or "T" in state.shape:
         return None
-    layer = copy.deepcopy(model.get_submodule(key)).double().eval()
     shape = tuple(int(d) for d in state.shape)
-    return Core(key, g.node(key).op.name, layer, tuple(t.width for t in g.input_types(key)), shape)
+    return Core(key, node.op.name, layer.double().eval(), tuple(t.width for t in types[0]), shape, both)
+
+
+@torch.no_grad()
+def _forwards(both: nn.Module, one: nn.Module) -> nn.Module:
+    """`one` with the weights of the forward direction, which stands first."""
+    weights = dict(both.named_parameters())
+    for name, own in one.named_parameters():
+        given = weights[name]
+        given = given[0] if given.dim() > own.dim() else given
+        own.copy_(given[tuple(slice(n) for n in own.shape)])
+    return one
 
 
 @dataclass(frozen=True)

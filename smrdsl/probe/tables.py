@@ -51,7 +51,7 @@ def _stability(found: list[Stability]) -> Iterator[Table]:
             sigma = [_g(x) for x in c.sigma] if c.sigma else [NONE] * 3
             seen = " / ".join(_g(x) for x in c.factors) if c.factors else NONE
             figures = [_g(c.radius, 5), _g(c.memory), _g(c.condition, 2), *sigma, _g(c.gain), seen]
-            cores.append([c.key, s.variant, f"{c.operator}, {c.kind}", *figures])
+            cores.append([c.key, s.variant, f"{c.operator}, {c.kind}{', forwards' if c.forwards else ''}", *figures])
     yield Table("Cores. A time-invariant one has a spectrum; a selective one makes A of its input.", heads, cores)
     gates = [[g.key, _g(g.zeta), _g(g.gamma), _g(g.median), _g(g.measured)] for s in found for g in s.gates]
     heads = ["gate", "inputs up to", "Gamma", "Gamma, median channel", "measured"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+FEW = 3
+"""Names that are told one by one."""
+
 
 def listed(items: Iterable[str]) -> str:
     """`a, b and c`, or `none`."""
@@ -11,6 +14,12 @@ def listed(items: Iterable[str]) -> str:
     if not known:
         return "none"
     return known[0] if len(known) == 1 else f"{', '.join(known[:-1])} and {known[-1]}"
+
+
+def some(items: Iterable[str]) -> str:
+    """The first few of them."""
+    known = list(items)
+    return listed(known) if len(known) <= FEW else f"{', '.join(known[:FEW])} and {len(known) - FEW} more"
 
 
 def span(values: Iterable[float]) -> str:

@@ -183,7 +183,8 @@ class Decoder:
     def takes(self, u: Tensor) -> bool:
         """Whether a sample is one that this decoder was made for, now that it has the state."""
         fits = type(u) is Tensor and u.shape == self._shape and u.dtype is self._dtype and u.is_cpu
-        return fits and self.model.training is self.training and ordinary()
+        plain = fits and u.layout is torch.strided and not u.is_neg()
+        return plain and self.model.training is self.training and ordinary()
 
     def __call__(self, u: Tensor) -> Tensor:
         """The output for u (batch, channels) or (batch,). After an error the state is what it was before."""

@@ -21,7 +21,7 @@ MODULE_ATTRIBUTES = frozenset(
 
 MODEL_ATTRIBUTES = frozenset(
     """
-    fx fx_step generate graph initial_state load parameter_groups plan replan save save_pretrained source step
+    fx fx_step generate graph initial_state load parameter_groups plan replan save save_pretrained source stages step
     stream text
     """.split()
 )

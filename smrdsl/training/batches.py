@@ -100,7 +100,8 @@ def resampled(
     if part.resample is not None:
         u, y = part.resample(rows, at)
         return u, y, gaps, None
-    lengths = np.maximum((at <= length - 1).sum(1), 1)
+    ends = length if part.lengths is None else part.lengths[rows][:, None]
+    lengths = np.maximum((at <= ends - 1).sum(1), 1)
     place = np.clip(at, 0, length - 1)
     u = _between(part.u[rows], place)
     y = part.y[rows]

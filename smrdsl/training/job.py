@@ -105,6 +105,8 @@ def prepare(graph: Graph, job: Job, tell: Tell = silent) -> Ready:
     task = task_of(graph, data)
     if data.train.t is not None and not graph.timed:
         tell(f"note: the time stamps of {data.name} are unused: {node.location}: {node.location.text} is not timed")
+    if job.settings.augment is not None and (data.train.u.dtype.kind != "f" or data.train.u.ndim != 3):
+        raise SmrError(f"{data.name} has no signals that could be sampled otherwise: leave --augment out")
     ready = Ready(job, graph, data, task)
     _check_folder(ready)
     return ready

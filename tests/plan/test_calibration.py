@@ -112,6 +112,7 @@ def test_the_command(monkeypatch, capsys):
     ways = {s.replace(NATIVE, "") for s in tables["s4d"]}
     states = {"conv+state", "scan+state", "recurrent+state"}
     assert ways == {"conv", "scan", "recurrent", "scan+timed", "recurrent+timed", *states}
-    assert all([t.length for t in rows] == [1, 4] for table in tables.values() for rows in table.values())
+    lengths = [[t.length for t in rows] for table in tables.values() for rows in table.values()]
+    assert all(found in ([1], [1, 4]) for found in lengths)  # a slow way is not measured again
     assert run(["calibrate", "--show"]) == 0
     assert "measured on this machine" in capsys.readouterr().out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from smrdsl.core.source import Source
 from smrdsl.probe.fit import Recipe
 from smrdsl.probe.lab import Lab, Meter
-from smrdsl.probe.run import _lab
+from smrdsl.probe.run import lab_of
 from smrdsl.probe.subject import Subject, named
 from smrdsl.spec.limits import Limits
 
@@ -31,6 +31,6 @@ def subject(text: str, model: str | None = None) -> Subject:
 
 
 def lab(text: str, seeds: int = 1, recipe: Recipe = SHORT, task: str | None = None) -> Lab:
-    made = _lab(subject(text), task, seeds, False, recipe, lambda doing, share: None)
+    made = lab_of(subject(text), task, seeds, False, recipe, lambda doing, share: None)
     assert isinstance(made.meter, Meter)
     return made

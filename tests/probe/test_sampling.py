@@ -9,7 +9,7 @@ from smrdsl.core.errors import SmrError
 from smrdsl.probe.run import probe_subject
 from smrdsl.probe.sampling import BLIND, RESCALED, TOLD, Cell, Sampling, Score, cell, rows, sampling
 from smrdsl.probe.sampling_sentences import sampling_sentences
-from smrdsl.probe.subject import CONTROL, HOST, SMR, subject_of
+from smrdsl.probe.subject import CONTROL, HOST, SMR, STEPS, subject_of
 from tests.probe.models import SHORT, host, lab, subject
 
 GRIDS = ("clean", "jitter=0.3", "rate=2")
@@ -21,7 +21,8 @@ def found() -> Sampling:
 
 
 def test_every_variant_is_asked_under_every_clock_that_there_is(found: Sampling) -> None:
-    assert rows(found) == [(v, c) for v in (HOST, SMR, CONTROL) for c in (BLIND, TOLD, RESCALED)]
+    both = [(v, c) for v in (HOST, SMR, CONTROL) for c in (BLIND, TOLD, RESCALED)]
+    assert sorted(rows(found)) == sorted([*both, (STEPS, TOLD)])
     assert {s.grid for s in found.scores if s.clock == RESCALED} == {"rate=2"}
     assert len([s for s in found.scores if s.clock == BLIND]) == 3 * 2 * 3
     assert all(s.error is not None and s.error > 0 for s in found.scores)
@@ -83,11 +84,11 @@ def test_sentences_tell_a_loss_as_plainly_as_a_win() -> None:
 
 
 def test_a_model_that_pools_is_asked_how_far_its_output_moves() -> None:
-    found = sampling(lab(host(end="pool(mean) linear(3)")), [HOST], GRIDS)
+    found = sampling(lab(host(end="pool(mean) linear(3)")), [HOST, SMR], GRIDS)
     assert not found.scored
     assert all(s.error is None for s in found.scores)
     assert all(s.changed is not None for s in found.scores)
-    assert [s.moved for s in found.scores if s.grid == "clean"] == pytest.approx([0, 0], abs=1e-6)
+    assert all(s.moved == pytest.approx(0, abs=1e-6) for s in found.scores if s.grid == "clean")
     told = " ".join(sampling_sentences(found, 1, "it pools over time"))
     assert "There are no errors on a task: it pools over time" in told
     assert "outputs move by" in told
@@ -107,8 +108,19 @@ def test_a_core_without_a_step_is_told_as_such() -> None:
 
 
 def test_a_timed_model_is_asked_blind_too() -> None:
-    found = sampling(lab(host(start="signal(channels=1, timed=true)")), [HOST], GRIDS)
-    assert {s.clock for s in found.scores} == {BLIND, TOLD, RESCALED}
+    made = lab(host(start="signal(channels=1, timed=true)"))
+    assert made.subject.variants == [HOST, SMR, CONTROL, STEPS]
+    found = sampling(made, [HOST, STEPS], GRIDS)
+    assert {s.clock for s in found.scores if s.variant == HOST} == {BLIND, TOLD, RESCALED}
+    assert {s.clock for s in found.scores if s.variant == STEPS} == {TOLD}
+
+
+def test_a_gate_that_sees_steps_is_the_plain_one_where_all_of_them_are_1() -> None:
+    """With the weights of the plain one; on another grid it is another function."""
+    found = sampling(lab(host("smr(init=random) s4d(state=8, dt=0.02..0.4)")), [SMR], GRIDS)
+    plain, steps = ({s.grid: s.error for s in found.scores if (s.variant, s.clock) == (v, TOLD)} for v in (SMR, STEPS))
+    assert steps["clean"] == pytest.approx(plain["clean"], rel=1e-4)
+    assert steps["rate=2"] != pytest.approx(plain["rate=2"], rel=1e-4)
 
 
 def test_a_pair_and_several_channels_are_no_hindrance() -> None:

@@ -186,6 +186,8 @@ def test_inputs_of_other_kinds() -> None:
     assert torch.equal(stream(u.t().contiguous().t()), wanted)
     stream.state = model.initial_state(2)
     assert torch.equal(stream(u.clone().requires_grad_()), wanted)
+    stream.state = model.initial_state(2)
+    close(stream(torch.complex(u, -u).conj().imag), wanted)  # of which memory holds the opposite
     for bad in (u[:, :2], u[None, None], u.long(), "u"):
         with pytest.raises(InputError, match="the input must be"):
             stream(bad)

@@ -145,3 +145,10 @@ def test_out_of_memory_says_what_would_fit(error, fit, monkeypatch):
 def test_a_device_that_is_not_there(fit):
     with pytest.raises(SmrError, match=r"cannot train on the device `abacus`: .*abacus"):
         fit("out", device="abacus")
+
+
+def test_tokens_have_no_grid(tmp_path):
+    spec = model(tmp_path, "model m { tokens(vocab=5)  embed(2)  linear(5) }")
+    data = npz(tmp_path, u=np.arange(45).reshape(9, 5) % 5)
+    with pytest.raises(SmrError, match=r"own\.npz has no signals that could be sampled otherwise"):
+        train(spec, data, out=tmp_path / "out", augment="mix")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -52,23 +52,26 @@ def test_when_one_dies_the_other_ends_with_the_reason(fit, monkeypatch):
 
 def test_who_only_lost_the_others_is_not_to_blame(monkeypatch):
     monkeypatch.setattr(launch, "POLL", 0.01)
-    first = subprocess.Popen(["python3", "-c", f"import sys; sys.exit({LOST})"])
-    second = subprocess.Popen(["python3", "-c", "import time, os; time.sleep(0.3); os.kill(os.getpid(), 11)"])
+    first = subprocess.Popen([sys.executable, "-c", f"import sys; sys.exit({LOST})"])
+    second = subprocess.Popen([sys.executable, "-c", "import time, os; time.sleep(0.3); os.kill(os.getpid(), 11)"])
     assert _watch([first, second]) == 1
     assert second.returncode == -signal.SIGSEGV
     first.wait()
 
 
 def test_a_mistake_in_a_process_is_told_as_it_is(fit, monkeypatch):
-    """What only shows in the processes: here they may not write to the folder of the job."""
-    worker = "import sys, pathlib; pathlib.Path(sys.argv[1], 'error1.txt').write_text('the loss is nan'); sys.exit(1)"
-    monkeypatch.setattr(launch.sys, "executable", "python3")
+    """What only shows in the processes, such as a loss that is no number in the share of the second."""
+    worker = (
+        "import os, pathlib, sys, time\n"
+        "if os.environ['RANK'] == '0': time.sleep(60)\n"
+        "pathlib.Path(sys.argv[1], 'error1.txt').write_text('the loss is nan at step 3')\n"
+        "sys.exit(1)"
+    )
     whole = subprocess.Popen
 
     def other(command, **more):
         return whole([command[0], "-c", worker, command[-1]], **more)
 
     monkeypatch.setattr(launch.subprocess, "Popen", other)
-    with pytest.raises(SmrError, match="the loss is nan; the others were stopped"):
+    with pytest.raises(SmrError, match="process 1 of the training: the loss is nan at step 3; the others were stopped"):
         fit("out", devices=2)
-    assert os.environ.get("RANK") is None

@@ -130,3 +130,20 @@ def test_every_pass_meets_every_sequence_in_an_order_of_its_own(classes):
     first, second = (sorted(x for batch in half for x in batch) for half in (seen[:8], seen[8:]))
     assert first == second == sorted(data.train.u[:, 0, 0].tolist())
     assert seen[:8] != seen[8:]
+
+
+def test_a_grid_is_drawn_through_what_was_recorded(classes):
+    """Between samples there are straight lines; what lies behind the end of a sequence is not counted."""
+    from smrdsl.data.contract import Part
+    from smrdsl.data.grids import grid
+    from smrdsl.training.batches import resampled
+
+    line = np.arange(8.0, dtype=np.float32)[None, :, None]
+    part = Part(3 * line, line, 7 * line[..., 0], np.array([6]))
+    u, y, gaps, lengths = resampled(part, np.array([0]), grid("rate=1.5"), np.random.default_rng(0), 7.0)
+    assert lengths is not None
+    n = int(lengths[0])
+    assert n == 4  # at 0.5, 2, 3.5 and 5, the last of six samples
+    np.testing.assert_allclose(u[0, :n, 0], 3 * np.array([0.5, 2, 3.5, 5]))
+    np.testing.assert_allclose(y[0, :n, 0], [0.5, 2, 3.5, 5])
+    np.testing.assert_allclose(gaps[0, 1:n], 1.5)
