@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from smrdsl.kernels.native_calls import PLACES, SECOND, compact, expect, kernel
 from smrdsl.kernels.system import System
@@ -80,8 +80,26 @@ def row(x: Tensor) -> Tensor:
     return x.squeeze(1).contiguous()
 
 
-@torch.library.custom_op("smrdsl::bank_forward", mutates_args=(), device_types=PLACES)
-def bank_forward(
+NAME, BACK = "smrdsl::bank", "smrdsl::bank_backward"
+SYSTEM = "Tensor a, Tensor? b, Tensor c, Tensor? d, Tensor? left, Tensor? right"
+# Not by `custom_op`, which would import torch's compiler at the first call, and takes longer at each.
+library.define(
+    NAME, f"(Tensor u, Tensor? x, {SYSTEM}, int kind, bool backwards, bool keep) -> (Tensor, Tensor, Tensor)"
+)
+library.define(
+    BACK,
+    f"(Tensor u, {SYSTEM}, Tensor kept, Tensor dy, Tensor dafter, int kind, bool backwards) -> "
+    f"({', '.join(['Tensor'] * 8)})",
+)
+
+
+def bank_forward(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """The outputs, the state after them and, to keep for the way back, the states before every tile: see `forward`."""
+    return torch.ops.smrdsl.bank(*given)
+
+
+@library.impl(NAME, PLACES)
+def forward(
     u: Tensor,
     x: Tensor | None,
     a: Tensor,
@@ -103,7 +121,7 @@ def bank_forward(
     return y, after, kept
 
 
-@bank_forward.register_fake
+@library.register_fake(NAME)
 def like_forward(
     u: Tensor, x: Any, a: Tensor, b: Any, c: Any, d: Any, left: Any, right: Any, kind: int, backwards: bool, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -118,8 +136,8 @@ def like_forward(
     return u.new_empty(u.shape), u.new_empty(batch, channels, states), u.new_empty(kept)
 
 
-@torch.library.custom_op("smrdsl::bank_backward", mutates_args=(), device_types=PLACES)
-def bank_backward(
+@library.impl(BACK, PLACES)
+def backward(
     u: Tensor,
     a: Tensor,
     b: Tensor | None,
@@ -141,7 +159,7 @@ def bank_backward(
     return found
 
 
-@bank_backward.register_fake
+@library.register_fake(BACK)
 def like_backward(
     u: Tensor, a: Tensor, b: Any, c: Tensor, d: Any, left: Any, right: Any, kept: Any, dy: Any, dafter: Tensor, *_: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -166,7 +184,7 @@ def gradients(ctx: Any, dy: Tensor | None, dafter: Tensor | None, _: None) -> tu
         kept = bank_forward(u, x, *parts, *ctx.way, True)[2]
     dy = torch.zeros_like(u) if dy is None else dy
     dafter = u.new_zeros(u.shape[0], u.shape[2], a.shape[1]) if dafter is None else dafter
-    found = bank_backward(u, *parts, kept, dy, dafter, *ctx.way)
+    found = torch.ops.smrdsl.bank_backward(u, *parts, kept, dy, dafter, *ctx.way)
     pairs = zip((u, x, *parts), cast(tuple[Tensor, ...], found), strict=True)
     return *(None if p is None else g for p, g in pairs), None, None, None
 
@@ -175,5 +193,5 @@ def no_second(ctx: Any, *gradients: Tensor) -> None:
     raise NotImplementedError(SECOND)
 
 
-bank_forward.register_autograd(gradients, setup_context=remember_inputs)
-bank_backward.register_autograd(no_second)
+library.register_autograd(NAME, gradients, setup_context=remember_inputs)
+library.register_autograd(BACK, no_second)

@@ -10,7 +10,8 @@ from torch import Tensor
 from smrdsl.kernels.core import Core
 from smrdsl.kernels.fixed import Fixed
 from smrdsl.kernels.mimo import Mimo
-from smrdsl.kernels.step_program import FUNCTIONS, Slot, StepProgram, Stream, in_blocks
+from smrdsl.kernels.step_layout import in_blocks
+from smrdsl.kernels.step_program import FUNCTIONS, Slot, StepProgram, Stream
 from smrdsl.kernels.system import System
 from smrdsl.kernels.transition import Diagonal, LowRank, RealDiagonal
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from smrdsl.kernels.native_calls import LIBRARY, missing
+from smrdsl.kernels.step_layout import BLOCK, in_blocks, in_panels, rounded
 
 OPS = (
     "linear", "map", "gate", "sum", "affine", "norm", "copy", "gather", "count",
@@ -33,8 +33,8 @@ FUNCTIONS = (
     "tanh1",
 )  # fmt: skip
 """In the order of step_streams.h."""
-WORDS, PANEL, BLOCK = 24, 32, 16
-"""Words of an instruction, outputs in a panel of a matrix, channels in a block: as in step.h."""
+WORDS = 24
+"""Of an instruction, as in step.h."""
 WORTH_A_THREAD = 1 << 22
 """Products of a step, of all sequences together, from which on a second thread pays."""
 RUN: Callable[..., int] = missing if LIBRARY is None else LIBRARY.kernel("step_run", [c_int64] * 4)
@@ -286,19 +286,3 @@ class StepProgram:
                 words.append(x or 0)
         assert len(words) <= WORDS, "an instruction has no room for its operands"
         return words + [0] * (WORDS - len(words))
-
-
-def rounded(count: int, to: int) -> int:
-    return -(-count // to) * to
-
-
-def in_panels(weight: Tensor) -> Tensor:
-    """(width, D) -> (panels, D, PANEL), zeros behind the last row."""
-    padded = F.pad(weight.detach(), (0, 0, 0, -weight.shape[0] % PANEL))
-    return padded.unflatten(0, (-1, PANEL)).mT
-
-
-def in_blocks(x: Tensor) -> Tensor:
-    """(..., channels, N) -> (..., blocks, N, BLOCK), zeros behind the last channel."""
-    padded = F.pad(x.detach(), (0, 0, 0, -x.shape[-2] % BLOCK))
-    return padded.unflatten(-2, (-1, BLOCK)).mT

@@ -36,8 +36,10 @@ void run(const size* words, Span span) {
 // `count` instructions for a batch. Gives 0, or the number, from 1 on, of the instruction that an index does not fit:
 // then nothing was done, so that the state is what it was.
 KERNEL(step_run)(size threads, size batch, size count, const size* words) {
-    for (size i = 0; i < count; i++)
-        if ((Op)words[i * WORDS] == Op::GATHER && !operands<Gather>(words + i * WORDS).fits({0, batch})) return (int)i + 1;
+    for (size i = 0; i < count; i++) {
+        const size* at = words + i * WORDS;
+        if ((Op)*at == Op::GATHER && !operands<Gather>(at).fits({0, batch})) return (int)i + 1;
+    }
     FOR_THREADS((int)threads) for (size t = 0; t < threads; t++) {
         Flushing flushing;
         Span span = {batch * t / threads, batch * (t + 1) / threads};

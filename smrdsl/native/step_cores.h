@@ -182,7 +182,7 @@ void heads(const Heads& m, Span span) {
         });
 }
 
-// p = bias + w . (the last inputs), y = p or x f(p); the inputs (sequences, taps - 1, width) move on. w is (taps, width).
+// p = bias + w . (the last inputs), y = p or x f(p), w (taps, width); the inputs (sequences, taps - 1, width) move on.
 struct Taps {
     Rows y, x;
     const float *w, *bias;

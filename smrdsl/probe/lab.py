@@ -12,7 +12,7 @@ from smrdsl.core.errors import SmrError
 from smrdsl.data.grids import grid
 from smrdsl.data.signals import Task
 from smrdsl.probe.fit import TEST, Batch, Recipe, draw, fit
-from smrdsl.probe.subject import SMR, Fit, Subject, clocked, plain, take_over
+from smrdsl.probe.subject import SMR, Fit, Subject, clocked, plain, take_over, trained_weights
 from smrdsl.runtime.model import CompiledModel
 
 Tell = Callable[[str, float], None]
@@ -80,7 +80,7 @@ class Lab:
         lowered = self.subject.variant(variant)
         model = plain(lowered, seed)
         if self.subject.weights is not None:
-            take_over(model, plain(self.subject.given, seed, self.subject.weights).float().state_dict())
+            take_over(model, trained_weights(self.subject))
         if self.trains:
             self.meter.start(f"training {variant}, seed {seed}")
             fit(model, self.task, seed, self.recipe, self.fit.outputs, self.meter.advance)

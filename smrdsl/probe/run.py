@@ -20,6 +20,7 @@ from smrdsl.probe.sampling import EFFORT, sampling
 from smrdsl.probe.stability import stability
 from smrdsl.probe.subject import EDITS, HOST, SMR, STEPS, Subject, fit_of, subject_of
 from smrdsl.probe.volterra import volterra
+from smrdsl.runtime.model import CompiledModel
 
 PARTS = ("stability", "nss", "sampling", "volterra", "insert")
 SEEDS, QUICK_SEEDS = 5, 2
@@ -27,7 +28,7 @@ QUICK = {"steps": 100, "batch": 16, "length": 96}
 
 
 def probe(
-    path_or_model: str | os.PathLike[str],
+    path_or_model: str | os.PathLike[str] | CompiledModel,
     part: str | None = None,
     *,
     model: str | None = None,
@@ -39,7 +40,7 @@ def probe(
     recipe: Recipe | None = None,
     tell: Tell | None = None,
 ) -> Result:
-    """Probe a model of a `.smr` file, in one part or all; the result holds plain data.
+    """Probe a model of a `.smr` file, or a compiled one with its weights, in one part or all; the result is plain data.
 
     part: stability, nss, sampling, volterra or insert. weights: a file, package or checkpoint, which is probed as it
     is; else the model and its twins are trained here, from so many seeds, on a signal task (next, osc, mg, energy) by
@@ -123,6 +124,13 @@ def _effort(lab: Lab, wanted: tuple[str, ...], variants: list[str]) -> int:
     return total + (3 * lab.seeds * lab.recipe.steps if "volterra" in wanted else 0)
 
 
+def _told(subject: Subject) -> str | None:
+    """Where weights came from, in words."""
+    if isinstance(subject.weights, Mapping):
+        return "the model in hand"
+    return None if subject.weights is None else str(subject.weights)
+
+
 def _about(lab: Lab, variants: list[str]) -> About:
     subject, g = lab.subject, lab.subject.given.graph
     why = lab.fit.why_not
@@ -137,7 +145,7 @@ def _about(lab: Lab, variants: list[str]) -> About:
         edits=dict(EDITS),
         seeds=lab.runs,
         recipe=asdict(lab.recipe),
-        weights=None if subject.weights is None else str(subject.weights),
+        weights=_told(subject),
         trained_here=lab.trains,
         why_no_error=why,
         timed=g.timed,

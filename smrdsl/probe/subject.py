@@ -40,15 +40,18 @@ TITLES: Mapping[str, str] = {
 }
 
 
+Weights = str | os.PathLike[str] | Mapping[str, Tensor]
+
+
 @dataclass(frozen=True)
 class Subject:
-    """A model of a text. `path` is what its imports are relative to."""
+    """A model of a text. `path` is what its imports are relative to; weights are a file's, or in hand."""
 
     source: Source
     path: Path | None
     name: str
     settings: Mapping[str, Value]
-    weights: str | os.PathLike[str] | None = None
+    weights: Weights | None = None
     limits: Limits = field(default_factory=Limits)
 
     @cached_property
@@ -90,6 +93,14 @@ def plain(lowered: Lowered, seed: int, weights: str | os.PathLike[str] | None = 
     """The module of a model as it is written, with no pass."""
     passes = [p.name for p in (*PASSES, *FUSIONS)]
     return compile_lowered(lowered, seed=seed, disable=passes, weights=weights)
+
+
+def trained_weights(subject: Subject) -> Mapping[str, Tensor]:
+    """The weights that were given, in float32. Raises `WeightsError`."""
+    assert subject.weights is not None
+    if isinstance(subject.weights, Mapping):
+        return {name: tensor.float() for name, tensor in subject.weights.items()}
+    return plain(subject.given, 0, subject.weights).float().state_dict()
 
 
 def take_over(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
@@ -175,9 +186,18 @@ def subject_of(
 
     bounds = limits or Limits()
     if isinstance(given, CompiledModel):
-        raise SmrError("a compiled model is probed by its file: probe(path, weights=...) with its weights")
+        return _subject_of_model(given, settings, bounds)
     path = Path(given)
     return named(read_source(path, bounds.text), path, model, values(settings), weights, bounds)
+
+
+def _subject_of_model(model: CompiledModel, settings: Mapping[str, object] | None, limits: Limits) -> Subject:
+    weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    subject = named(Source("<model>", model.text), None, model.graph.name, values(settings), weights, limits)
+    own = plain(subject.given, 0).state_dict()
+    if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in weights.items()}:
+        raise SmrError("the model was compiled with other parameters than its text has by default: give them as set=")
+    return subject
 
 
 def named(
@@ -185,7 +205,7 @@ def named(
     path: Path | None,
     model: str | None,
     settings: Mapping[str, Value],
-    weights: str | os.PathLike[str] | None,
+    weights: Weights | None,
     limits: Limits,
 ) -> Subject:
     """The subject of a text, whose model has state-space cores. Raises `SpecError`, `SmrError`."""

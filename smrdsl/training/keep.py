@@ -90,10 +90,14 @@ class Keep(Checkpoint):
         self.folder, self.task, self.every = folder, task, settings.save_every
         self.evaluate, self.total = evaluate, total
         self.about = json.dumps({"identity": identity, "settings": settings.model_dump()})
-        self.best, self.best_step, self.stop = math.nan, 0, False
+        self.best, self.best_step, self.stop, self.ended = math.nan, 0, False, False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = self.ended
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = float(trainer.callback_metrics[f"valid/{self.task.metric}"])
+        self.ended = trainer.should_stop
         if math.isnan(self.best) or (value > self.best if self.task.rising else value < self.best):
             self.best, self.best_step = value, trainer.global_step
             trainer.save_checkpoint(self.folder / BEST)
@@ -126,7 +130,7 @@ class Keep(Checkpoint):
         checkpoint[KEY] = self.about
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "best_step": self.best_step}
+        return {"best": self.best, "best_step": self.best_step, "ended": self.ended}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self.best_step = state_dict["best"], state_dict["best_step"]
+        self.best, self.best_step, self.ended = (state_dict[name] for name in ("best", "best_step", "ended"))

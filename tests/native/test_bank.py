@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from smrdsl.kernels import native_bank as kernels
-from smrdsl.kernels.native_bank import NativeBank, bank_forward, native_bank
+from smrdsl.kernels.native_bank import NativeBank, native_bank
 from smrdsl.kernels.native_calls import kernel
 from tests.kernels.systems import KINDS, system
 from tests.native.kernels import at_level, close, needs_library
@@ -210,7 +210,7 @@ def test_torch_finds_nothing_wrong_with_the_operator(kind: str) -> None:
     parts = [None if p is None else p.clone().requires_grad_() for p in (bank.a, bank.b, bank.c, bank.d)]
     sides = [None if p is None else p.clone().requires_grad_() for p in (bank.left, bank.right)]
     inputs = (normal(2, 66, 5).requires_grad_(), normal(2, 5, 4), *parts, *sides, bank.kind, True, True)
-    found = torch.library.opcheck(bank_forward, inputs)
+    found = torch.library.opcheck(torch.ops.smrdsl.bank.default, inputs)
     assert set(found.values()) == {"SUCCESS"}
 
 

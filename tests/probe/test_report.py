@@ -116,6 +116,15 @@ def test_mistakes_are_told_in_a_line(spec: str, capsys, arguments: list[str], co
     assert "Traceback" not in err
 
 
+def test_the_command_knows_the_parts_and_tasks_without_importing_them() -> None:
+    from smrdsl.cli import probe as command
+    from smrdsl.data.signals import TASKS
+    from smrdsl.probe import run as room
+
+    assert command.PARTS == room.PARTS
+    assert tuple(TASKS) == command.TASKS
+
+
 def test_a_loss_that_is_no_number_is_told_with_its_step(spec: str, capsys) -> None:
     Path("wild.smr").write_text(host().replace("gelu", "affine(scale=1e38) affine(scale=1e38) gelu"), encoding="utf-8")
     code = run(["probe", "wild.smr", "--part", "stability", "--quick"])

@@ -147,5 +147,14 @@ def test_what_does_not_fit_is_told() -> None:
         probe_subject(subject(host(end="pool(mean) linear(3)")), "sampling", task="osc")
     with pytest.raises(SmrError, match="did you mean `sampling`"):
         probe_subject(subject(host()), "samplng")
-    with pytest.raises(SmrError, match="probed by its file"):
-        subject_of(smrdsl.compile_text(host()))
+    text = "model m(n = 4) { signal(channels=1) s4d(state=n) linear(1) }"
+    with pytest.raises(SmrError, match="give them as set="):
+        subject_of(smrdsl.compile_text(text, set={"n": 6}))
+
+
+def test_a_model_in_hand_is_probed_with_its_weights() -> None:
+    model = smrdsl.compile_text("model m(n = 4) { signal(channels=1) s4d(state=n) linear(1) }", set={"n": 6}, seed=3)
+    found = smrdsl.probe(model, "insert", set={"n": 6}, task="next", recipe=SHORT)
+    assert found.about.weights == "the model in hand"
+    assert found.insert is not None
+    assert found.insert.insertions[0].exact

@@ -24,11 +24,11 @@ SPEC = """model tiny(width = 6) {
 
 @pytest.fixture
 def classes(tmp_path: Path) -> Path:
-    """60 waves of 3 heights in noise."""
+    """120 waves of 3 heights in noise."""
     rng = np.random.default_rng(0)
-    y = np.arange(60) % 3
+    y = np.arange(120) % 3
     t = np.arange(16)
-    u = y[:, None] - 1 + np.sin(t + rng.uniform(0, 6, (60, 1))) + 0.1 * rng.normal(size=(60, 16))
+    u = y[:, None] - 1 + np.sin(t + rng.uniform(0, 6, (120, 1))) + 0.1 * rng.normal(size=(120, 16))
     np.savez(tmp_path / "waves.npz", u=u[..., None], y=y)
     return tmp_path / "waves.npz"
 

@@ -62,8 +62,12 @@ def test_what_was_cut_off_goes_on_to_the_same_numbers(fit, cut, numbers, more):
     assert same(last[0]["state_dict"], last[1]["state_dict"])
 
 
-def test_a_finished_training_that_is_resumed_stays_as_it_is(fit):
-    first, again = fit("out"), fit("out", resume=True)
+@pytest.mark.parametrize(
+    "more", [{}, {"max_steps": 90, "evaluate_every": 2, "patience": 1, "lr": 1e-9}], ids=["", "early"]
+)
+def test_a_finished_training_that_is_resumed_stays_as_it_is(fit, more):
+    first, again = fit("out", **more), fit("out", resume=True, **more)
+    assert first.metrics["steps"] == again.metrics["steps"]
     assert same(weights(first), weights(again))
     assert first.metrics["test"] == again.metrics["test"]
 

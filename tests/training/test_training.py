@@ -16,7 +16,7 @@ from smrdsl.training.settings import Settings
 
 
 def test_classes_are_learned_and_all_is_left_in_the_folder(fit):
-    trained = fit("out", max_steps=100, log="csv")
+    trained = fit("out", max_steps=150, lr=2e-2, log="csv")
     assert trained.metrics["test"]["accuracy"] >= 0.8
     assert trained.metrics["baselines"][0]["value"] < 0.6
     assert json.loads((trained.folder / "metrics.json").read_text(encoding="utf-8")) == trained.metrics
@@ -125,8 +125,8 @@ def test_every_pass_meets_every_sequence_in_an_order_of_its_own(classes):
 
     data = load(str(classes))
     read = Reader.of(data, timed=False, double=False)
-    assert _batches(data.train, read, batch=6).per_pass == 8
-    seen = [b["u"][:, 0, 0].tolist() for b in _batches(data.train, read, batch=6, total=16)]
+    assert _batches(data.train, read, batch=12).per_pass == 8
+    seen = [b["u"][:, 0, 0].tolist() for b in _batches(data.train, read, batch=12, total=16)]
     first, second = (sorted(x for batch in half for x in batch) for half in (seen[:8], seen[8:]))
     assert first == second == sorted(data.train.u[:, 0, 0].tolist())
     assert seen[:8] != seen[8:]
