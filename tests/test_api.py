@@ -33,7 +33,8 @@ def file(tmp_path) -> Path:
 def test_all_that_is_promised_is_there():
     assert sorted(smrdsl.__all__) == [
         "CompiledModel", "Diagnostic", "Graph", "Limits", "Operator", "SmrError", "SpecError", "check",
-        "check_text", "compile", "compile_text", "layer", "load", "lower", "operator", "ops", "probe", "render", "train",
+        "check_text", "compile", "compile_text", "layer", "load", "lower", "operator", "ops", "probe", "render",
+        "train",
     ]  # fmt: skip
     for name in smrdsl.__all__:
         assert getattr(smrdsl, name) is not None

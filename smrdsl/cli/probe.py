@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from smrdsl.cli.options import limits_from, model_options, read, settings_from
 from smrdsl.cli.output import paint, visible
+from smrdsl.core.errors import SmrError
 from smrdsl.runtime.conditions import LARGEST
 
 if TYPE_CHECKING:
@@ -69,15 +70,16 @@ def command(
             progress.update(bar, description=doing, completed=share)
 
         subject = named(source, path, name, values, weights, bounds)
+        target = Path(folder or f"build/probe/{subject.name}")
         if not as_json:
-            _need_plots()
+            _check_target(target)
         result = probe_subject(
             subject, part, task=task, seeds=seeds, quick=quick, recipe=_recipe(recipe, quick), tell=tell
         )
     if as_json:
         print(result.as_json(), flush=True)
         return 0
-    written = result.save(Path(folder or f"build/probe/{result.about.model}"))
+    written = result.save(target)
     if not quiet:
         _show(result, written)
     return 0
@@ -91,11 +93,13 @@ def _recipe(given: dict[str, Any], quick: bool) -> Any:
                      grid=given["grid"])  # fmt: skip
 
 
-def _need_plots() -> None:
-    """Refuse before the work, not behind it, where the page cannot be drawn. Raises `SmrError`."""
+def _check_target(target: Path) -> None:
+    """Refuse before the work, not behind it, where the page cannot be drawn or written. Raises `SmrError`."""
     from smrdsl.probe.plots import drawn
 
     drawn(lambda figure: None, 1, 1)
+    if target.exists() and not target.is_dir():
+        raise SmrError(f"--out {target} is a file, not a folder")
 
 
 def _show(result: Result, written: tuple[Path, Path]) -> None:

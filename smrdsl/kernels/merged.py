@@ -1,4 +1,4 @@
-"""Several banks of steady systems that run over one stream, and whose outputs are added: one bank with all their states.
+"""Several banks of steady systems over one stream whose outputs are added: one bank with the states of all.
 
 By FFT that is one convolution with the sum of their kernels, by a native kernel one bank with as many states as all of
 them. Streams are u (B, L, H); there are no gaps, and no padding.

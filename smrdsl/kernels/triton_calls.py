@@ -7,9 +7,7 @@ imported when the first kernel runs, never on a CPU.
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
@@ -18,7 +16,7 @@ from smrdsl import native
 
 DEVICES = {"cuda"}
 """Where tensors are when Triton is to work on them; what torch builds for ROCm is called so too."""
-THERE = find_spec("triton") is not None and os.environ.get(native.VARIABLE) != "off"
+THERE = native.gpu_available()
 LEAST = 8
 """The compute capability from which on Triton supports a card of NVIDIA's."""
 PLACES = {

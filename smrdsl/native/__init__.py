@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,11 @@ def describe_gpu() -> str:
         return f"GPU kernels: Triton {version('triton')}"
     except PackageNotFoundError:
         return "GPU kernels: none, triton is not installed: pip install 'smrdsl[gpu]'"
+
+
+def gpu_available() -> bool:
+    """Whether Triton is installed, whose kernels run on GPUs; without importing it."""
+    return os.environ.get(VARIABLE) != "off" and find_spec("triton") is not None
 
 
 @cache

@@ -164,7 +164,7 @@ class Operator:
     """"dense" or "diagonal" where, in evaluation, it is such a map of the channels at each position: its layer's
     `channel_map()` gives the weight, (width, input width) or of each channel, and the bias, or None just now."""
     steady_bank: Callable[[Any], bool] = never
-    """Whether it runs one steady system a channel, ahead in time: its layer's `bank()` gives them (`kernels/core.py`)."""
+    """Whether it runs one steady system a channel, ahead in time: its layer's `bank()` gives them (kernels/core.py)."""
     short_filter: Callable[[Any], str] = no_reason
     """`plain` where it convolves each channel with its own last inputs, which are its state; `gated` where it gates the
     channel by that. Its layer's `short_filter()` gives it (`kernels/native_taps.py`)."""

@@ -42,6 +42,12 @@ def native_runs(conditions: Conditions, op: Operator, timed: bool) -> bool:
     return there and (not timed or _takes_gaps(op))
 
 
+def gpu_runs(conditions: Conditions, op: Operator) -> bool:
+    """Whether an operator has a kernel for GPUs that runs: where it has a native one, in float32, by Triton."""
+    kernel = any(NATIVE in name for name in op.timings)
+    return kernel and conditions.device.startswith("cuda") and conditions.dtype != "float64" and native.gpu_available()
+
+
 def _takes_gaps(op: Operator) -> bool:
     """Those take gaps that were seen to, and where the system changes anyway."""
     return "conv" not in op.strategies or any(name.endswith(NATIVE + TIMED) for name in timings_of(op))

@@ -11,15 +11,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from smrdsl.graph.graph import Graph
+from smrdsl.ops.contract import Operator
 from smrdsl.plan.budget import Costs, whole_time, within
-from smrdsl.plan.measured import curves, native_runs, predict
+from smrdsl.plan.measured import curves, gpu_runs, native_runs, predict
 from smrdsl.plan.memory import Memory
 from smrdsl.plan.regions import Region
 from smrdsl.plan.terms import DEFAULT_LENGTH, Choice, Conditions
 
 __all__ = ["DEFAULT_LENGTH", "Choice", "Conditions", "Plan", "make_plan"]
-STEADY, VARYING = "conv", "scan"
-"""What is chosen where nothing was measured: for a system that stays, and for one that changes."""
+STEADY, VARYING, LOOP = "conv", "scan", "recurrent"
+"""What is chosen where nothing was measured: for a system that stays, for one that changes, and that by a kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def _choose(costs: Costs, key: str, timed: bool) -> Choice:
         return Choice(node.strategy, "the spec asks for it with `execute`", {}, taken)
     note = "; conv needs one step for all samples, and this model is timed" if timed else ""
     if conditions.device.partition(":")[0] != "cpu":
-        return _unmeasured(candidates, conditions.device, taken, note)
+        return _unmeasured(node.op, candidates, conditions, taken, note)
     natively = native_runs(conditions, node.op, timed)
     found = curves(node.op, conditions, natively, timed)
     predicted = {s: predict(costs.g, key, s, found[s], conditions) for s in candidates if s in found}
@@ -87,8 +88,13 @@ def _choose(costs: Costs, key: str, timed: bool) -> Choice:
     return Choice(best, reason, predicted, taken)
 
 
-def _unmeasured(candidates: list[str], device: str, taken: Mapping[str, int], note: str) -> Choice:
+def _unmeasured(op: Operator, candidates: list[str], c: Conditions, taken: Mapping[str, int], note: str) -> Choice:
     """By a rule where nothing was measured: in parallel, since a device with many cores waits for a loop."""
-    best = next((s for s in (STEADY, VARYING) if s in candidates), candidates[0])
-    why = "a convolution, since the system stays" if best == STEADY else "in chunks, since the system changes"
-    return Choice(best, f"by rule, {why}; nothing was measured on {device}: no time is predicted{note}", {}, taken)
+    if STEADY in candidates:
+        best, why = STEADY, "a convolution, since the system stays"
+    elif LOOP in candidates and gpu_runs(c, op):
+        best, why = LOOP, "by its kernel for GPUs, since the system changes"
+    else:
+        best = VARYING if VARYING in candidates else candidates[0]
+        why = "in chunks, since the system changes"
+    return Choice(best, f"by rule, {why}; nothing was measured on {c.device}: no time is predicted{note}", {}, taken)

@@ -114,8 +114,13 @@ def test_threads_share_numbers_but_not_the_calls_of_a_loop(monkeypatch: pytest.M
     assert two["recurrent"] == one["recurrent"]
 
 
-@pytest.mark.parametrize(("core", "chosen"), [("s4d", "conv"), ("s6", "scan")])
-def test_on_another_device_the_choice_is_by_a_rule_that_says_so(core: str, chosen: str) -> None:
+@pytest.mark.parametrize(
+    ("core", "triton", "chosen"), [("s4d", True, "conv"), ("s6", False, "scan"), ("s6", True, "recurrent")]
+)
+def test_on_another_device_the_choice_is_by_a_rule_that_says_so(
+    monkeypatch: pytest.MonkeyPatch, core: str, triton: bool, chosen: str
+) -> None:
+    monkeypatch.setattr(native, "gpu_available", lambda: triton)
     choice = plan(f"model m {{ signal(channels=64) {core} }}", length=4096, device="cuda:0").choices[core]
     assert choice.strategy == chosen
     assert "nothing was measured on cuda:0" in choice.reason

@@ -107,6 +107,7 @@ def test_json_goes_to_standard_output_and_nothing_is_written(spec: str, capsys) 
         (["--part", "speed"], 2, "'speed' is not one of"),
         (["--set", "width=3"], 1, "no parameter `width`"),
         (["--weights", "nowhere.safetensors", "--part", "stability"], 1, "nowhere.safetensors"),
+        (["--out", "m.smr"], 1, "is a file, not a folder"),
     ],
 )
 def test_mistakes_are_told_in_a_line(spec: str, capsys, arguments: list[str], code: int, says: str) -> None:

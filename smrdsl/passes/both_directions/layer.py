@@ -17,7 +17,8 @@ class Backwards(FusedLayer):
         self, layers: Layers, *streams: Tensor, rate: Any = None, lengths: Tensor | None = None
     ) -> Tensor | None:
         core: Any = layers[1]
-        return None if lengths is not None else directions.backwards(core.bank(), core.strategy, *streams, rate)
+        (u,) = streams
+        return None if lengths is not None else directions.backwards(core.bank(), core.strategy, u, rate)
 
 
 class Both(FusedLayer):
@@ -27,4 +28,5 @@ class Both(FusedLayer):
         self, layers: Layers, *streams: Tensor, rate: Any = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, ...] | None:
         cores: tuple[Any, Any] = (layers[0], layers[2])
-        return None if lengths is not None else directions.both(*(core.bank() for core in cores), *streams, rate)
+        (u,) = streams
+        return None if lengths is not None else directions.both(cores[0].bank(), cores[1].bank(), u, rate)

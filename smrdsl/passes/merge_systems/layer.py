@@ -23,4 +23,5 @@ class Merged(FusedLayer):
         if dt is not None:
             return None
         cores: list[Any] = [layers[i] for i in self.cores]
-        return merged.forward([core.bank() for core in cores], cores[0].strategy, *streams, rate)
+        (u,) = streams
+        return merged.forward([core.bank() for core in cores], cores[0].strategy, u, rate)
