@@ -21,7 +21,7 @@ from smrdsl.cli.output import tell, visible
 from smrdsl.core.errors import SmrError, SpecError, did_you_mean
 
 HERE = Path(__file__).parent
-NOT_COMMANDS = ("__init__", "main", "output", "options", "sarif")
+NOT_COMMANDS = ("__init__", "dump", "main", "output", "options", "sarif")
 ISSUES = "https://github.com/smrdsl/smrdsl/issues"
 
 

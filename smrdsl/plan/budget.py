@@ -170,8 +170,9 @@ def _least_time(costs: Costs, chosen: Mapping[str, str], moves: list[Move], budg
 
 
 def _applied(chosen: Mapping[str, str], moves: list[Move]) -> tuple[dict[str, str], tuple[Region, ...]]:
-    """The strategies and regions after some moves; of several strategies of a node the last is taken."""
-    strategies = {**chosen, **{m.key: m.strategy for m in moves if m.region is None}}
+    """The strategies and regions after some moves; of several strategies of a node, that which keeps least is taken."""
+    rising = sorted((m for m in moves if m.region is None), key=lambda m: m.bytes)
+    strategies = {**chosen, **{m.key: m.strategy for m in rising}}
     return strategies, tuple(m.region for m in moves if m.region is not None)
 
 

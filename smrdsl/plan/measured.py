@@ -22,6 +22,8 @@ from smrdsl.plan.terms import Conditions
 
 WIDTH, BATCH = 256, 4
 """What the timings were measured at."""
+QUARTER = 0.25
+"""Of the batch, width and operations, at which it was timed too."""
 TIMED, STATE = "+timed", "+state"
 OPERATIONS, BYTES = 4e10, 4e9
 """A second, of one thread, for what has no timings."""
@@ -122,8 +124,20 @@ def time_at(rows: Sequence[Timing], length: int, sizes: tuple[float, float, floa
 def _grown(row: Timing, sizes: tuple[float, float, float], training: bool) -> float:
     ms = row.training if training else row.forward
     for size, power in zip(sizes, (row.batch, row.width, row.work), strict=True):
-        ms *= size ** power[training]
+        ms *= growth(size, power[training])
     return ms
+
+
+def growth(size: float, power: float) -> float:
+    """How many times as long something takes at so many times the size that was measured.
+
+    The power was found at a quarter of the size. Beyond it, the part that grows with the size is what counts: a power
+    below 1, which has a part in it that does not grow, would soon promise too much.
+    """
+    if size <= 1.0 or power >= 1.0:
+        return size**power
+    growing = (1.0 - QUARTER**power) / (1.0 - QUARTER)
+    return 1.0 + growing * (size - 1.0)
 
 
 def ordinary_time(flops: float, moved: float, threads: int) -> float:

@@ -19,7 +19,7 @@ from smrdsl.graph.cost import NATIVE
 from smrdsl.lowering.layers import draw_for
 from smrdsl.ops.contract import Operator, Streams, Timing
 from smrdsl.ops.registry import operators
-from smrdsl.plan.measured import BATCH, STATE, TIMED, WIDTH
+from smrdsl.plan.measured import BATCH, QUARTER, STATE, TIMED, WIDTH
 from smrdsl.runtime.timing import Work, medians, stream, work_of
 
 LENGTHS = (1, 16, 128, 1024, 4096)
@@ -33,7 +33,6 @@ LONGEST = 600.0
 """Milliseconds: a strategy that is expected to take longer at a length is not measured there; a plan extrapolates."""
 SLOPE = 0.6
 """The power of the length by which the time of what is no loop is expected to grow."""
-LESS = 0.25
 
 
 class Native(TorchDispatchMode):
@@ -103,7 +102,7 @@ def _usual(op: Operator) -> list[Way]:
 
 def _less(way: Way) -> list[Way]:
     """A way in its smaller sizes, where that tells how its time grows."""
-    return [] if way.kind else [replace(way, **{size: LESS}) for size in SIZES]
+    return [] if way.kind else [replace(way, **{size: QUARTER}) for size in SIZES]
 
 
 def _worthwhile(way: Way, length: int, last: Mapping[Way, Timing]) -> bool:
@@ -122,8 +121,8 @@ def _timing(op: Operator, way: Way, length: int, found: Found, like: Timing | No
     """
     forward = found[way, False]
     own = Timing(length, _digits(forward), _digits(found.get((way, True), forward)))
-    if (replace(way, batch=LESS), False) in found:
-        ratios = dict(zip(SIZES, (LESS, LESS, _work(op, way.strategy, length)), strict=True))
+    if (replace(way, batch=QUARTER), False) in found:
+        ratios = dict(zip(SIZES, (QUARTER, QUARTER, _work(op, way.strategy, length)), strict=True))
         powers = [(_power(found, way, s, r, False), _power(found, way, s, r, True)) for s, r in ratios.items()]
     elif like is not None:
         powers = [like.batch, like.width, like.work]
@@ -138,14 +137,14 @@ def _power(found: Found, way: Way, size: str, ratio: float, training: bool) -> f
     """By which power of a size the time grows: from 0 to what is a little above 1."""
     if ratio == 1.0:
         return 1.0
-    less = found[replace(way, **{size: LESS}), training] / found[way, training]
+    less = found[replace(way, **{size: QUARTER}), training] / found[way, training]
     return round(min(1.2, max(0.0, math.log(less) / math.log(ratio))), 2)
 
 
 def _work(op: Operator, strategy: str, length: int) -> float:
     """The operations with a quarter of the state, of those with all of it."""
     flops = []
-    for state in (LESS, 1.0):
+    for state in (QUARTER, 1.0):
         p, inputs = op.measured_with(WIDTH, state)
         flops.append(op.cost(p, inputs, op.infer(p, inputs), length, strategy).flops)
     return flops[0] / flops[1] if flops[1] else 1.0

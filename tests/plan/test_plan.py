@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 
 import pytest
@@ -12,7 +13,7 @@ from smrdsl.compiler import lower_source
 from smrdsl.core.source import Source
 from smrdsl.ops.contract import Timing
 from smrdsl.ops.registry import operators
-from smrdsl.plan.measured import time_at
+from smrdsl.plan.measured import growth, time_at
 from smrdsl.plan.plan import Conditions, Plan, make_plan
 
 CURVE = (Timing(1, 1.0, 2.0), Timing(16, 4.0, 8.0), Timing(256, 16.0, 32.0))
@@ -152,3 +153,13 @@ def test_a_plan_is_plain_data() -> None:
     assert data["conditions"]["length"] == 1024
     assert set(data["choices"]["s4d"]) == {"strategy", "reason", "predicted", "memory"}
     assert json.loads(json.dumps(data))["choices"] == data["choices"]
+
+
+def test_beyond_what_was_measured_the_part_that_grows_is_what_counts() -> None:
+    """60 that stay and 40 that grow take 70 at a quarter, and 220 at four times the size."""
+    power = math.log(100 / 70, 4)
+    assert growth(0.25, power) == pytest.approx(0.7)
+    assert growth(1.0, power) == 1.0
+    assert growth(4.0, power) == pytest.approx(2.2)
+    assert growth(4.0, 0.0) == 1.0
+    assert growth(4.0, 1.0) == 4.0
