@@ -90,12 +90,12 @@ def test_a_folder_that_cannot_be_written(folder, monkeypatch, capsys):
 
 
 def test_times_grow_with_the_powers_that_were_found():
-    from smrdsl.runtime.calibrate import LESS, Way, _power
+    from smrdsl.runtime.calibrate import QUARTER, Way, _power
 
     way = Way("conv")
-    found = {(way, False): 8.0, (Way("conv", batch=LESS), False): 4.0, (Way("conv", width=LESS), False): 2.0}
-    assert _power(found, way, "batch", LESS, False) == 0.5
-    assert _power(found, way, "width", LESS, False) == 1.0
+    found = {(way, False): 8.0, (Way("conv", batch=QUARTER), False): 4.0, (Way("conv", width=QUARTER), False): 2.0}
+    assert _power(found, way, "batch", QUARTER, False) == 0.5
+    assert _power(found, way, "width", QUARTER, False) == 1.0
 
 
 def test_the_command(monkeypatch, capsys):

@@ -34,8 +34,8 @@ def test_predictions_are_linear_between_measurements_in_logarithms() -> None:
 
 def test_time_grows_with_the_powers_that_were_measured() -> None:
     curve = [Timing(64, 8.0, 16.0, batch=(0.5, 1.0), width=(1.0, 0.5), work=(0.0, 0.5))]
-    assert time_at(curve, 64, (4.0, 1.0, 9.0), training=False) == pytest.approx(16.0)
-    assert time_at(curve, 64, (1.0, 4.0, 9.0), training=True) == pytest.approx(16.0 * 2 * 3)
+    assert time_at(curve, 64, (0.25, 1.0, 9.0), training=False) == pytest.approx(8.0 / 2)
+    assert time_at(curve, 64, (1.0, 0.25, 0.25), training=True) == pytest.approx(16.0 / 2 / 2)
 
 
 @pytest.mark.parametrize("name", [n for n, op in operators().items() if op.strategies])
