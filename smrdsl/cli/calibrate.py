@@ -42,7 +42,7 @@ def _measure(console: Console) -> dict[str, dict[str, tuple[Timing, ...]]]:
         task = progress.add_task("", total=len(cores()) * len(LENGTHS))
         for op in cores():
             table: dict[str, tuple[Timing, ...]] = {}
-            for length, timings in measure(op):
+            for length, timings in measure(op, LENGTHS):
                 progress.update(task, advance=1, description=f"{op.name}, length {length:,}")
                 for name, timing in timings.items():
                     table[name] = (*table.get(name, ()), timing)

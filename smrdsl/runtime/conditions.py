@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from smrdsl.core.errors import SmrError, did_you_mean
-from smrdsl.plan.plan import Conditions
+from smrdsl.plan.terms import Conditions
 
 MODES = ("train", "infer", "decode")
 DTYPES = ("float32", "float64")

@@ -23,7 +23,8 @@ def test_the_page_of_an_operator(capsys):
     assert capsys.readouterr().out.startswith(
         "State Memory Replay: the input times a gate of its own recent past.\n"
         "\n"
-        "  smr(memory=4, kernel=1, gate=sigmoid2, mix=none, bias=true, init=none)\n"
+        "  smr(memory=4, kernel=1, gate=sigmoid2, mix=none, bias=true, init=none,\n"
+        "      steps=false)\n"
         "\n"
         "arguments\n"
         "  memory: whole number above 0 (default 4)\n"

@@ -145,9 +145,8 @@ def test_a_pair_costs_twice_until_it_is_joined() -> None:
     pair = compiled(MODELS["tokens"]).graph
     alone = compiled(f"model m {{ tokens(vocab=9, length=8)  embed(4)  {STACK} }}").graph
     found, wanted = (total(r for r in rows(g, 8) if r.path in alone.keys) for g in (pair, alone))
-    assert (found.flops, found.activations, found.state) == (
-        2 * wanted.flops, 2 * wanted.activations, 2 * wanted.state,
-    )  # fmt: skip
+    assert (found.flops, found.state) == (2 * wanted.flops, 2 * wanted.state)
+    assert wanted.activations < found.activations < 2 * wanted.activations  # what is made of weights is kept once
     assert found.parameters == wanted.parameters
     assert [r.flops for r in rows(pair, 8) if r.path == "linear"] == [2 * 16 * 6]
 
