@@ -82,7 +82,12 @@ def test_without_gradients_and_under_torch_func() -> None:
 def test_compiled_it_is_the_same() -> None:
     plain, other = pair()
     torch._dynamo.reset()
-    assert_same(trained(plain, U, DT), trained(torch.compile(other, backend="eager", fullgraph=True), U, DT))
+    (y, gradients), (z, others) = (
+        trained(plain, U, DT),
+        trained(torch.compile(other, backend="eager", fullgraph=True), U, DT),
+    )
+    torch.testing.assert_close(z, y)  # what is compiled is not fused, and runs by other kernels
+    torch.testing.assert_close(others, gradients)
 
 
 def test_a_mistake_inside_a_region_names_its_line() -> None:
