@@ -2,9 +2,9 @@
 
 Every case has a layer of ours and one of a peer with the same weights, and their outputs are compared first. Then both
 run by turns, forward without gradients and forward with backward, in float32. With one thread figures are medians of
-process time, with more of wall time; what counts is their ratio. Our layers remake their kernels in every run, as those
-of the peers do. Beside it stand the share of what the machine could do at best (`roofline.py`) and the peak memory of
-forward and backward at the longest length. A peer that is not there is skipped by name: packages come with
+its processor's time, with more of wall time; what counts is their ratio. Our layers remake their kernels in every run,
+as those of the peers do. Beside it stand the share of what the machine could do at best (`roofline.py`) and the peak
+memory of forward and backward at the longest length. A peer that is not there is skipped by name: packages come with
 `pip install smrdsl[peers]`, the others from folders where you have put them.
 """
 

@@ -1,6 +1,7 @@
 """Clock: pieces of work that take turns, so that what the machine does besides falls on all alike.
 
-What one thread did is told by the processor's time, which does not see what else runs; what several did by the wall's.
+What one thread did is told by its processor's time, which sees neither what else runs nor threads of an earlier turn
+that still wait for work; what several did by the wall's.
 Where other programs use the cores too, the wall tells little: then the processor's time of the first thread alone says
 how the work was shared (set OMP_WAIT_POLICY=passive, so that it does not count waiting).
 """
@@ -21,16 +22,15 @@ STEP = 4
 
 @dataclass(frozen=True)
 class Reading:
-    """Milliseconds of every run of a piece of work: of the process, of the wall's clock, of the first thread."""
+    """Milliseconds of every run of a piece of work: of the wall's clock, and of the first thread."""
 
     threads: int
-    cpu: tuple[float, ...]
     wall: tuple[float, ...]
     first: tuple[float, ...]
 
     @property
     def times(self) -> tuple[float, ...]:
-        return self.cpu if self.threads == 1 else self.wall
+        return self.first if self.threads == 1 else self.wall
 
     @property
     def median(self) -> float:
@@ -39,7 +39,7 @@ class Reading:
 
 def once(work: Work, count: int) -> tuple[float, ...]:
     """Milliseconds of one run with so many threads, by each clock."""
-    clocks = (time.process_time, time.perf_counter, time.thread_time)
+    clocks = (time.perf_counter, time.thread_time)
     with threads(count):
         before = [clock() for clock in clocks]
         work()
@@ -75,10 +75,10 @@ def expected(work_at: Callable[[int], Work], length: int, limit: float) -> float
     if length < STEP**4:
         return 0.0
     once(work_at(length // STEP**3), 1)
-    before = once(work_at(length // STEP**3), 1)[0]
+    before = once(work_at(length // STEP**3), 1)[1]
     seconds = 0.0
     for steps in (2, 1):
-        now = once(work_at(length // STEP**steps), 1)[0]
+        now = once(work_at(length // STEP**steps), 1)[1]
         seconds = now * max(STEP, now / before) ** steps / 1000
         if seconds > limit:
             break
