@@ -159,7 +159,7 @@ def test_works_take_turns_until_the_time_is_used_up() -> None:
 
 def test_how_long_a_run_would_take_is_seen_from_shorter_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     for power in (1, 2):
-        monkeypatch.setattr(clock, "once", lambda work, count, power=power: (work() ** power,))
+        monkeypatch.setattr(clock, "once", lambda work, count, power=power: (0.0, work() ** power))
         seen: list[int] = []
 
         def work_at(n: int, seen: list[int] = seen) -> clock.Work:
