@@ -54,7 +54,8 @@ def compact(s: Sampling) -> dict[str, Any]:
 
 
 def tell(doing: str, share: float) -> None:
-    print(f"{share:4.0%} {doing}", file=sys.stderr, end="\r")
+    if sys.stderr.isatty():
+        print(f"{share:4.0%} {doing:<40}", file=sys.stderr, end="\r")
 
 
 if __name__ == "__main__":
