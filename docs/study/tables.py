@@ -149,8 +149,8 @@ def tasks() -> Iterator[str]:
         for host in BLOCKS:
             found = read(f"tasks-{data}-{host}")
             if found:
-                figure = next(k for k in next(iter(found.values())) if k.startswith("test_") and k != "test_loss")
-                runs = [[m[figure] for key, m in found.items() if key.startswith(f"{v},")] for v in VARIANTS]
+                figure = next(iter(found.values()))["metric"]
+                runs = [[m["test"][figure] for key, m in found.items() if key.startswith(f"{v},")] for v in VARIANTS]
                 yield row([f"{data}, {host}", figure, *(spread(r) if len(r) > 1 else "" for r in runs)])
 
 
