@@ -42,6 +42,11 @@ class Pass(ABC):
         """The graph after the rewrite; the very same one where there was nothing to do."""
 
 
+def kernels_fit(conditions: Conditions) -> bool:
+    """Whether native kernels take the streams: for passes that put several operations into one of them."""
+    return conditions.device == "cpu" and conditions.dtype == "float32"
+
+
 class PassFailed(AssertionError):
     """A pass raised an error or broke the graph: a bug of ours. `graph` is what it was given."""
 

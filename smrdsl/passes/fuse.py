@@ -38,7 +38,8 @@ def fused_entry(g: Graph, name: str, layer: str, group: Group) -> Entry:
 
 def outside(g: Graph, group: Group) -> tuple[str, ...]:
     """What a group reads that is not of the group, in the order in which it is first read."""
-    return tuple(dict.fromkeys(i for key in group for i in g.inputs(key) if i not in set(group)))
+    inside = set(group)
+    return tuple(dict.fromkeys(i for key in group for i in g.inputs(key) if i not in inside))
 
 
 def held(g: Graph, key: str) -> Held:

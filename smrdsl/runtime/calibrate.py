@@ -175,17 +175,15 @@ class Sized:
 
     def name(self) -> str:
         """What the table of a way is called: also whether it runs a native kernel here."""
-        with Native() as seen:
-            self.work(2, False)()
-        return self.way.strategy + NATIVE * seen.ran + self.way.kind
+        return self.way.strategy + NATIVE * ran_natively(self.work(2, False)) + self.way.kind
 
 
 def streams_of(inputs: Streams, batch: int, length: int) -> list[Tensor]:
     return [stream(i, batch, length) for i in inputs]
 
 
-def runs_natively(layer: nn.Module, strategy: str, inputs: Streams) -> bool:
-    """Whether a strategy of a layer runs a native kernel here."""
+def ran_natively(work: Work) -> bool:
+    """Whether a native kernel runs in this work, which is done."""
     with Native() as seen:
-        work_of(layer, strategy, streams_of(inputs, 1, 2), False)()
+        work()
     return seen.ran

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from smrdsl.kernels import lazy, native_pointwise
+from smrdsl.kernels import native_pointwise
 from smrdsl.kernels.lazy import together
-from tests.native.kernels import close, needs_library
+from tests.native.kernels import close, needs_library, noted_programs
 
 pytestmark = needs_library
 WIDTH = 16
@@ -25,16 +25,7 @@ Function = Callable[[Any, Any], Any]
 
 @pytest.fixture(autouse=True)
 def programs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The programs that ran, on streams of any size."""
-    found: list[str] = []
-
-    def noting(streams: list[Tensor], program: str) -> Tensor:
-        found.append(program)
-        return native_pointwise.run(streams, program)
-
-    monkeypatch.setattr(lazy, "run", noting)
-    monkeypatch.setattr(native_pointwise, "LEAST", 1)
-    return found
+    return noted_programs(monkeypatch)
 
 
 def streams(*shape: int) -> list[Tensor]:

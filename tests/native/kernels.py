@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from smrdsl import native
+from smrdsl.kernels import lazy, native_pointwise
 
 needs_library = pytest.mark.skipif(not native.available(), reason=native.describe())
 
@@ -18,6 +19,19 @@ def at_level(level: str, monkeypatch: pytest.MonkeyPatch) -> native.Library:
         return native.load(native.HERE)
     except native.Missing as missing:
         pytest.skip(str(missing))
+
+
+def noted_programs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The pointwise programs that run from now on, on streams of any size."""
+    found: list[str] = []
+
+    def noting(streams: list[Tensor], program: str) -> Tensor:
+        found.append(program)
+        return native_pointwise.run(streams, program)
+
+    monkeypatch.setattr(lazy, "run", noting)
+    monkeypatch.setattr(native_pointwise, "LEAST", 1)
+    return found
 
 
 def close(found: Tensor, wanted: Tensor, tolerance: float = 1e-5) -> None:

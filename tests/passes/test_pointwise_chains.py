@@ -14,13 +14,13 @@ import smrdsl
 from smrdsl.compiler import lower_source, plan_lowered
 from smrdsl.core.source import Source
 from smrdsl.graph.show import show
-from smrdsl.kernels import lazy, native_pointwise
+from smrdsl.kernels import lazy
 from smrdsl.lowering.layers import draw_for
 from smrdsl.ops.contract import Operator
 from smrdsl.ops.registry import operators
 from smrdsl.passes.order import executed
 from smrdsl.runtime.model import CompiledModel
-from tests.native.kernels import close, needs_library
+from tests.native.kernels import close, needs_library, noted_programs
 
 NAME = "pointwise-chains"
 WIDTH = 6
@@ -50,16 +50,7 @@ def signal(dtype: torch.dtype = torch.float32) -> Tensor:
 
 @pytest.fixture(autouse=True)
 def programs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The programs that ran, on streams of any size."""
-    found: list[str] = []
-
-    def noting(streams: list[Tensor], program: str) -> Tensor:
-        found.append(program)
-        return native_pointwise.run(streams, program)
-
-    monkeypatch.setattr(lazy, "run", noting)
-    monkeypatch.setattr(native_pointwise, "LEAST", 1)
-    return found
+    return noted_programs(monkeypatch)
 
 
 def grads(model: CompiledModel, u: Tensor) -> list[Tensor]:

@@ -17,9 +17,9 @@ from smrdsl.ops.contract import Operator
 from smrdsl.ops.registry import operators
 from smrdsl.plan.budget import Costs
 from smrdsl.plan.regions import blocks, joined
-from smrdsl.runtime.calibrate import runs_natively
+from smrdsl.runtime.calibrate import ran_natively
 from smrdsl.runtime.memory import kept, peak, training_peak
-from smrdsl.runtime.timing import stream
+from smrdsl.runtime.timing import stream, work_of
 
 LEAST, MOST = 0.6, 1.6
 """Of what is measured, that a prediction may be."""
@@ -62,7 +62,7 @@ def test_what_a_core_keeps_is_as_predicted(name: str, strategy: str) -> None:
     inputs = tuple(map(StreamType.real, widths))
     p = op.params.model_validate({"head": 16} if "head" in op.params.model_fields else {})
     layer = layer_of(op, p, inputs)
-    by = strategy + NATIVE if runs_natively(layer, strategy, inputs) else strategy
+    by = strategy + NATIVE if ran_natively(work_of(layer, strategy, streams_of(inputs, 1, 2), False)) else strategy
     found = kept(lambda: layer(*streams_of(inputs, BATCH, LENGTH)), layer.parameters())
     cost = op.cost(p, inputs, op.infer(p, inputs), LENGTH, by)
     own = 4 * (BATCH * cost.activations + cost.once)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from smrdsl.graph.graph import Graph
-from smrdsl.passes.contract import Pass
+from smrdsl.passes.contract import Pass, kernels_fit
 from smrdsl.passes.fuse import free, fuse, only_reader
 from smrdsl.plan.plan import Conditions
 
@@ -24,7 +24,7 @@ class PointwiseChains(Pass):
     law: ClassVar[str] = "g(f(x), y) is one function of the numbers x and y; float32: to rounding"
 
     def fits(self, conditions: Conditions) -> bool:
-        return conditions.device == "cpu" and conditions.dtype == "float32"
+        return kernels_fit(conditions)
 
     def run(self, g: Graph) -> Graph:
         roots = [key for key in g.keys if kind(g, key) and not _goes_on(g, key)]

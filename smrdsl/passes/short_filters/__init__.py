@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from smrdsl.graph.graph import Graph
-from smrdsl.passes.contract import Pass
+from smrdsl.passes.contract import Pass, kernels_fit
 from smrdsl.passes.fuse import free, fuse, only_reader
 from smrdsl.plan.plan import Conditions
 
@@ -21,7 +21,7 @@ class ShortFilters(Pass):
     law: ClassVar[str] = "smr(act(conv(x))) is one function of x; float32: to rounding"
 
     def fits(self, conditions: Conditions) -> bool:
-        return conditions.device == "cpu" and conditions.dtype == "float32"
+        return kernels_fit(conditions)
 
     def run(self, g: Graph) -> Graph:
         taken: set[str] = set()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from smrdsl.graph.graph import Graph
-from smrdsl.passes.contract import Pass
+from smrdsl.passes.contract import Pass, kernels_fit
 from smrdsl.passes.fuse import free, fuse, only_reader
 from smrdsl.plan.plan import Conditions
 
@@ -24,7 +24,7 @@ class SmrIntoHost(Pass):
     law: ClassVar[str] = "core(smr(x)) is one function of x; float32: to the last bit forward, to rounding backward"
 
     def fits(self, conditions: Conditions) -> bool:
-        return conditions.device == "cpu" and conditions.dtype == "float32"
+        return kernels_fit(conditions)
 
     def run(self, g: Graph) -> Graph:
         if g.timed:  # a core that is told gaps has no native kernel
