@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from docs.study.files import write
-from docs.study.sampling import HOSTS, RECIPE, tell
+from docs.study.sampling import HOSTS, RECIPE, one_of, tell
 from smrdsl.probe.fit import Recipe
 from smrdsl.probe.handmade import handmade
 from smrdsl.probe.run import probe
@@ -26,7 +26,7 @@ CURVES = ("times", "deviation", "bound", "relative")
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("part", choices=("insert", "volterra", "nss", "cores"))
-    options.add_argument("hosts", nargs="*", default=HOSTS)
+    options.add_argument("hosts", nargs="*", type=one_of(HOSTS), default=HOSTS)
     options.add_argument("--seeds", type=int, default=5)
     o = options.parse_args()
     match o.part:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from smrdsl.probe.sampling import Sampling, rows
 
 HERE = Path(__file__).parent
 HOSTS = ("s4d", "s4", "s5", "s6", "spade", "mega")
+TIMED = "s4d_timed"
 RECIPE = {"steps": 300, "batch": 24, "length": 128, "rate": 0.01}
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    options.add_argument("hosts", nargs="*", default=HOSTS)
+    options.add_argument("hosts", nargs="*", type=one_of((*HOSTS, TIMED)), default=HOSTS)
     options.add_argument("--task", default="next")
     options.add_argument("--seeds", type=int, default=5)
     options.add_argument("--train", default="clean")
@@ -37,6 +39,17 @@ def main() -> None:
         )
         assert found.sampling is not None
         write(f"{host}-{o.task}-{o.train}", {"recipe": found.about.recipe, **compact(found.sampling)})
+
+
+def one_of(known: Collection[str]) -> Callable[[str], str]:
+    """The type of an argument that names one of these."""
+
+    def name(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(known)}")
+        return text
+
+    return name
 
 
 def compact(s: Sampling) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 
 from docs.study.files import write
-from docs.study.sampling import HERE, RECIPE, compact, tell
+from docs.study.sampling import HERE, HOSTS, RECIPE, compact, one_of, tell
 from smrdsl.probe.fit import Recipe
 from smrdsl.probe.run import lab_of
 from smrdsl.probe.sampling import sampling
@@ -21,7 +21,7 @@ from smrdsl.probe.subject import SMR, subject_of
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    options.add_argument("hosts", nargs="*", default=("s4d", "s5"))
+    options.add_argument("hosts", nargs="*", type=one_of(HOSTS), default=("s4d", "s5"))
     options.add_argument("--seeds", type=int, default=5)
     o = options.parse_args()
     for host in o.hosts:

@@ -17,6 +17,7 @@ from typing import Any
 from docs.study.files import RESULTS, read
 from docs.study.sampling import HOSTS
 from docs.study.tasks import BLOCKS, TASKS, VARIANTS
+from smrdsl.probe.subject import HOST
 
 PAGE = Path(__file__).parent.parent / "study.md"
 SHOWN = ("clean", "jitter=0.3", "skip=0.1", "rate=0.5", "rate=1.5", "rate=2", "co2")
@@ -55,9 +56,43 @@ def paired(values: list[float], own: list[float]) -> str:
     """Geometric mean of the ratios, and in how many seeds they are below 1."""
     if not values:
         return ""
-    ratios = [a / b for a, b in zip(values, own, strict=True)]
+    ratios = paired_ratios(values, own)
     mean = math.exp(statistics.fmean(map(math.log, ratios)))
     return f"{mean:.2f} ({sum(r < 1 - EVEN for r in ratios)}/{len(ratios)})"
+
+
+def wins() -> Iterator[str]:
+    """Off the training grid, host by host: where a row of table 1 is better, and where worse, in every seed."""
+    yield row(["", "grids", *(f"{title}: better, worse, ratio" for title in ROWS.values())])
+    yield row(["---"] * (len(ROWS) + 2))
+    total: dict[str, list[list[float]]] = {name: [] for name in ROWS}
+    for host in HOSTS:
+        errors: Errors = (read(f"{host}-next-clean") or {"errors": {}})["errors"]
+        if errors:
+            own = errors["host, blind"]
+            off = [g for g in own if g != "clean"]
+            cells = []
+            for name in ROWS:
+                ratios = [paired_ratios(e, own[g]) for g in off if (e := errors.get(name, {}).get(g))]
+                total[name] += ratios
+                cells.append(tally(ratios))
+            yield row([host, len(off), *cells])
+    yield row(["**all**", max(map(len, total.values())), *(f"**{tally(ratios)}**" for ratios in total.values())])
+
+
+def tally(ratios: list[list[float]]) -> str:
+    """On how many grids all seeds are better, on how many all are worse, and the mean ratio."""
+    if not ratios:
+        return ""
+    better = sum(all(r < 1 - EVEN for r in seeds) for seeds in ratios)
+    worse = sum(all(r > 1 + EVEN for r in seeds) for seeds in ratios)
+    mean = math.exp(statistics.fmean(math.log(r) for seeds in ratios for r in seeds))
+    return f"{better}, {worse}, {mean:.2f}"
+
+
+def paired_ratios(values: list[float], own: list[float]) -> list[float]:
+    """Seed by seed."""
+    return [a / b for a, b in zip(values, own, strict=True)]
 
 
 def states() -> Iterator[str]:
@@ -143,15 +178,22 @@ def insert() -> Iterator[str]:
 
 def tasks() -> Iterator[str]:
     """What was trained on tasks; a line for each host and data set that is there."""
-    yield row(["data, host", "figure", *VARIANTS])
-    yield row(["---"] * (2 + len(VARIANTS)))
+    yield row(["data, figure", "host", "alone", "with SMR (wins)", "linear filter (wins)"])
+    yield row(["---"] * 5)
     for data in TASKS:
         for host in BLOCKS:
             found = read(f"tasks-{data}-{host}")
             if found:
                 figure = next(iter(found.values()))["metric"]
-                runs = [[m["test"][figure] for key, m in found.items() if key.startswith(f"{v},")] for v in VARIANTS]
-                yield row([f"{data}, {host}", figure, *(spread(r) if len(r) > 1 else "" for r in runs)])
+                runs = {v: [m["test"][figure] for key, m in found.items() if key.startswith(f"{v},")] for v in VARIANTS}
+                others = [f"{spread(r)} ({better(r, runs[HOST], figure)}/{len(r)})" for r in list(runs.values())[1:]]
+                yield row([f"{data}, {figure.replace('_', ' ')}", host, spread(runs[HOST]), *others])
+
+
+def better(values: list[float], own: list[float], figure: str) -> int:
+    """In how many seeds a figure is better than that of the host alone."""
+    sign = 1 if figure == "accuracy" else -1
+    return sum(sign * (a - b) > 0 for a, b in zip(values, own, strict=True))
 
 
 def row(cells: list[Any]) -> str:
@@ -159,6 +201,7 @@ def row(cells: list[Any]) -> str:
 
 
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
+    "wins": wins,
     "sampling": lambda: sampling("next", "clean"),
     "sampling-mg": lambda: sampling("mg", "clean"),
     "sampling-mix": lambda: sampling("next", "mix"),

@@ -1,4 +1,4 @@
-"""Table 5 of the study: the hosts with nothing, with SMR and with the linear filter in front, on tasks.
+"""Table 7 of the study: the hosts with nothing, with SMR and with the linear filter in front, on tasks.
 
     python -m docs.study.tasks DATA [HOST ...] [--seeds 5]          DATA: listops, digits or text
 
@@ -18,6 +18,7 @@ from typing import Any
 
 import smrdsl
 from docs.study.files import read, write
+from docs.study.sampling import one_of
 from smrdsl.probe.subject import CONTROL, EDITS, HOST, SMR
 
 IMPORTS = "".join(f'import "std/{name}.smr"\n' for name in ("mamba", "mega", "s5_block", "spade"))
@@ -52,7 +53,7 @@ TASKS = {
         "norm(layer)  pool(mean)  linear(10)",
         48,
         {"train": 20000, "held_out": 1000, "max_args": 5},
-        {"max_steps": 1500},
+        {"max_steps": 1500, "evaluate_every": 500},
     ),
     "digits": Task(
         "digits",
@@ -68,7 +69,7 @@ TASKS = {
         "norm(layer)  linear(256)",
         64,
         {},
-        {"max_steps": 1500, "batch": 16, "lr": 0.004},
+        {"max_steps": 600, "batch": 16, "lr": 0.004, "evaluate_every": 200},
     ),
 }
 
@@ -85,7 +86,7 @@ def spec(task: Task, block: str) -> str:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("data", choices=TASKS)
-    options.add_argument("hosts", nargs="*", default=BLOCKS)
+    options.add_argument("hosts", nargs="*", type=one_of(BLOCKS), default=[*BLOCKS])
     options.add_argument("--seeds", type=int, default=5)
     o = options.parse_args()
     for host in o.hosts:
