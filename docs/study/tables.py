@@ -49,7 +49,7 @@ def sampling(task: str, train: str) -> Iterator[str]:
 
 
 def spread(values: list[float]) -> str:
-    return f"{statistics.fmean(values):.3g} ± {statistics.stdev(values):.1g}"
+    return f"{statistics.fmean(values):#.3g} ± {statistics.stdev(values):.1g}"
 
 
 def paired(values: list[float], own: list[float]) -> str:
@@ -126,6 +126,24 @@ def steps() -> Iterator[str]:
                 yield row([title, *(paired(errors[g], own[g]) for g in SHOWN)])
 
 
+def trained_with_gaps() -> Iterator[str]:
+    """S4D trained on varied grids and told their gaps; and over the errors of that, those of the others."""
+    yield row(["", *SHOWN])
+    yield row(["---"] * (len(SHOWN) + 1))
+    told, blind = read("s4d_timed-next-mix"), read("s4d-next-mix")
+    if told and blind:
+        own = told["errors"]["host, told"]
+        yield row(["**s4d**, told the gaps", *(spread(own[g]) for g in SHOWN)])
+        rows = {
+            "with SMR": told["errors"]["smr, told"],
+            "SMR sees the steps": told["errors"]["smr steps, told"],
+            "linear filter": told["errors"]["control, told"],
+            "same grids, not told": blind["errors"]["host, blind"],
+        }
+        for title, errors in rows.items():
+            yield row([title, *(paired(errors[g], own[g]) for g in SHOWN)])
+
+
 def growth() -> Iterator[str]:
     """The system made by hand."""
     yield row(["in front", "rho", "ln rho", "slope of ln\\|e\\|", "\\|e\\| after 600 samples", "bound held"])
@@ -190,6 +208,14 @@ def tasks() -> Iterator[str]:
                 yield row([f"{data}, {figure.replace('_', ' ')}", host, spread(runs[HOST]), *others])
 
 
+def cost() -> Iterator[str]:
+    """What the twins' updates take beside those of the host."""
+    yield row(["host", "an update, ms", "with SMR, %", "linear filter, %"])
+    yield row(["---"] * 4)
+    for host, c in (read("cost") or {}).items():
+        yield row([host, f"{c['milliseconds']:.0f}", f"{c['smr']:+.1f}", f"{c['control']:+.1f}"])
+
+
 def better(values: list[float], own: list[float], figure: str) -> int:
     """In how many seeds a figure is better than that of the host alone."""
     sign = 1 if figure == "accuracy" else -1
@@ -213,6 +239,8 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "insert": insert,
     "tasks": tasks,
     "steps": steps,
+    "trained-with-gaps": trained_with_gaps,
+    "cost": cost,
 }
 
 

@@ -53,7 +53,7 @@ TASKS = {
         "norm(layer)  pool(mean)  linear(10)",
         48,
         {"train": 20000, "held_out": 1000, "max_args": 5},
-        {"max_steps": 1500, "evaluate_every": 500},
+        {"max_steps": 800, "evaluate_every": 200},
     ),
     "digits": Task(
         "digits",

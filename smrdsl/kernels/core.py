@@ -31,7 +31,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smrdsl.kernels import any_length, step_bank, system
+from smrdsl.kernels import any_length, native_gapped, step_bank, system
 from smrdsl.kernels.any_length import known
 from smrdsl.kernels.convolution import convolve, convolve_around, convolve_both
 from smrdsl.kernels.fixed import Fixed
@@ -107,6 +107,15 @@ class Core:
         d = None if self.d is None else self.d.to(dtype)
         back = None if self.back is None else self.back.to(dtype)
         return System(Powers(a), b.to(dtype), self.c.to(dtype), d, back)
+
+    def numbers(self, dtype: torch.dtype) -> native_gapped.Numbers:
+        """Those that a native kernel samples at gaps itself, made in wide precision."""
+
+        def make() -> native_gapped.Numbers:
+            numbers = native_gapped.numbers_of(self.rule, *self.parts, self.step, self.c, self.d, decay=self.decay)
+            return numbers.to(dtype)
+
+        return remember(self.kept, "gapped", (dtype,), make)
 
     def blocks(self, rate: Gap | None, dtype: torch.dtype, width: int) -> list[tuple[System, ...]]:
         """The systems of all directions, by blocks of `width` channels; directions share their powers."""
@@ -230,7 +239,7 @@ def _run(core: Bank, strategy: str, u: Tensor, x: Tensor, rate: Gap | None, dt: 
     """One direction, from the state x: the outputs and the state after them."""
     if dt is not None:
         assert isinstance(core, Core), "there is no step"
-        return _run_varying(core.to(u.dtype), strategy, u, x, dt.to(u.dtype) * (1.0 if rate is None else rate))
+        return _run_varying(core, strategy, u, x, dt.to(u.dtype) * (1.0 if rate is None else rate))
     strategy = chosen(strategy, u, gpu=_on_gpu(core))
     if strategy == "recurrent":
         return _run_natively(core, u, x, rate) or _recur(core, u, x, rate)
@@ -268,6 +277,9 @@ def _recur(core: Bank, u: Tensor, x: Tensor, rate: Gap | None) -> tuple[Tensor, 
 
 def _run_varying(core: Core, strategy: str, u: Tensor, x: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:
     """The same with gaps (B, L); all in the precision of the stream, since a power is never taken."""
+    if strategy != "scan" and native_gapped.can_run(core.rule, u, x, gaps):
+        return native_gapped.run(u, x, gaps, core.numbers(u.dtype))
+    core = core.to(u.dtype)
     if strategy == "scan" and core.diagonal:
         y, after = scan_varying(cast(Discretise, core.sampled), core.c, u, gaps, x)
     else:

@@ -28,6 +28,7 @@ struct Bank {
     size parts, states, places, columns;  // of a kind, filled in by it
     const float *u, *d;
     size reversed = 0;  // whether time runs backwards
+    const float* gaps = nullptr;  // (batch, length), of a kind that has them
 
     size blocks() const { return blocks_of(channels); }
     size padded() const { return (channels + WIDEST - 1) / WIDEST * WIDEST; }
@@ -36,6 +37,7 @@ struct Bank {
     size numbers() const { return places * parts; }  // vectors of a state
     size times(size tile) const { return least(TILE, length - tile * TILE); }
     size step() const { return reversed ? -channels : channels; }  // from a time to the next
+    const float* gaps_of(size b, size tile) const { return gaps ? gaps + b * length + tile * TILE : nullptr; }
 };
 
 // The columns of an array (channels, N), the real parts before the imaginary ones.

@@ -126,12 +126,13 @@ struct Diagonal {
                                    du, path, times);
     }
 
-    static void forward_tile(const Bank& bank, const lanes* p, lanes* x, const lanes* u, lanes* y, lanes*, size times) {
+    static void forward_tile(const Bank& bank, const lanes* p, lanes* x, const lanes* u, lanes* y, lanes*, size times,
+                             const float*) {
         advance_all<FORWARD>(bank.states, p, x, u, y, times);
     }
 
     static void backward_tile(const Bank& bank, const lanes* p, const lanes* x, lanes* g, lanes* sums, const lanes* u,
-                              const lanes* dy, lanes* du, lanes* work, size times) {
+                              const lanes* dy, lanes* du, lanes* work, size times, const float*) {
         retreat_all<BACKWARD>(bank.states, p, x, g, sums, u, dy, du, work, times);
     }
 

@@ -21,14 +21,16 @@ inline lanes at_most(lanes x, float high) { return x > high ? all(high) : x; }
 
 inline lanes size_of(lanes x) { return (lanes)((marks)x & 0x7fffffff); }
 
-// 2^r for r from -1/2 to 1/2. Near 0 it is as exact as 1 + r log(2) can be.
-inline lanes root(lanes r) {
+// (2^r - 1) / r for r from -1/2 to 1/2.
+inline lanes rise(lanes r) {
     lanes p = r * 1.32647239e-3f + 9.67151287e-3f;
     p = p * r + 5.55073375e-2f;
     p = p * r + 0.240222421f;
-    p = p * r + 0.693146978f;
-    return p * r + 1.0f;
+    return p * r + 0.693146978f;
 }
+
+// 2^r for r from -1/2 to 1/2. Near 0 it is as exact as 1 + r log(2) can be.
+inline lanes root(lanes r) { return rise(r) * r + 1.0f; }
 
 // A sum with it has no fraction, and the whole number that remains plus 127, the exponent of a float, in its last bits.
 const float SHIFT = 12582912.0f + 127.0f;
@@ -51,6 +53,32 @@ inline lanes fading(lanes x) {
     const float high = 0.693359375f, low = -2.12194440e-4f;  // of log(2); the first has few digits
     lanes y = at_most(size_of(x), 88.0f), shifted = SHIFT - y * LOG2_E, whole = SHIFT - shifted;
     return root(((whole * high - y) + whole * low) * LOG2_E) * exponent(shifted);
+}
+
+// e^x - 1, for x up to 88.
+inline lanes less_one(lanes x) {
+    const float high = 0.693359375f, low = -2.12194440e-4f;  // of log(2), as above
+    lanes y = at_most(at_least(x, -87.0f), 88.0f), shifted = y * LOG2_E + SHIFT, whole = shifted - SHIFT;
+    lanes r = ((y - whole * high) - whole * low) * LOG2_E, two = exponent(shifted);
+    return rise(r) * r * two + (two - 1.0f);
+}
+
+// The sine and the cosine of y/2, or both times -1. Of an angle above 1e7 a float tells nothing; any is as good.
+inline void half_turn(lanes y, lanes* sine, lanes* cosine) {
+    const float turn[3] = {6.28125f, 1.93500518798828125e-3f, 3.01991598e-7f}, pi = 3.14159274f;
+    y = at_most(at_least(y, -1e7f), 1e7f);
+    lanes whole = (y * 0.159154943f + SHIFT) - SHIFT;
+    lanes rest = ((y - whole * turn[0]) - whole * turn[1]) - whole * turn[2];
+    lanes h = at_most(at_least(rest, -pi), pi) * 0.5f, q = h * h;
+    lanes s = q * 2.60182635e-6f - 1.98073846e-4f;
+    s = s * q + 8.33302467e-3f;
+    s = s * q - 0.166666567f;
+    *sine = s * q * h + h;
+    lanes c = q * -2.60507616e-7f + 2.47601207e-5f;
+    c = c * q - 1.38883606e-3f;
+    c = c * q + 4.16666362e-2f;
+    c = c * q - 0.499999994f;
+    *cosine = c * q + 1.0f;
 }
 
 // 1 / x for x from 1 to 2.

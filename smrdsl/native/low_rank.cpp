@@ -99,14 +99,15 @@ struct LowRank {
         for (int f = 0; f < COLUMNS; f++) sums[f] += sum[f];
     }
 
-    static void forward_tile(const Bank& bank, const lanes* p, lanes* x, const lanes* u, lanes* y, lanes*, size times) {
+    static void forward_tile(const Bank& bank, const lanes* p, lanes* x, const lanes* u, lanes* y, lanes*, size times,
+                             const float*) {
         lanes s[RANK];
         product(bank, p, x, RIGHT, s);
         for (size t = 0; t < times; t++) y[t] += advance<true>(bank, p, x, x, u[t], s);
     }
 
     static void backward_tile(const Bank& bank, const lanes* p, const lanes* x, lanes* g, lanes* sums, const lanes* u,
-                              const lanes* dy, lanes* du, lanes* work, size times) {
+                              const lanes* dy, lanes* du, lanes* work, size times, const float*) {
         size n = bank.numbers();
         lanes *path = work, *h = path + (TILE + 1) * n, *s = h + TILE * n, *back = s + (TILE + 1) * RANK;
         memcpy(path, x, sizeof(lanes) * n);

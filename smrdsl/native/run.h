@@ -47,7 +47,7 @@ void forward_job(const Bank& bank, const Forward& job, const lanes* p, const lan
             else
                 load_tile(bank, bank.u + at, times, bank.count(k), u);
             for (size t = 0; t < times; t++) y[t] = bank.d ? d * u[t] : d;
-            Kind::forward_tile(bank, p + k * bank.places * bank.columns, own, u, y, space, times);
+            Kind::forward_tile(bank, p + k * bank.places * bank.columns, own, u, y, space, times, bank.gaps_of(b, tile));
             store_tile(bank, y, times, bank.count(k), job.y + at);
         }
     for (size k = first; k < last; k++) store_state(bank, x + (k - first) * n, k, job.after + b * state);
@@ -108,7 +108,7 @@ void backward_job(const Bank& bank, const Backward& job, const Learned& own, siz
             }
             own.skips[k] += sum;
             Kind::backward_tile(bank, own.p + k * block, x, g + (k - first) * n, own.sums + k * block, u, dy, du, space,
-                                times);
+                                times, bank.gaps_of(b, tile));
             if (job.front.taps) {
                 return_span(job.front, own.w, window, slopes.open, slopes.steep, du, own.front, b, times, k, dx);
                 store_tile(bank, dx, times, count, job.du + at);

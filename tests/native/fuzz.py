@@ -80,6 +80,21 @@ def bank(library: ctypes.CDLL, level: str) -> None:
     call(backward, sizes, given, [*made, *(outputs(channels * rank * rows) if rank else None for _ in range(2))])
 
 
+def gapped(library: ctypes.CDLL, level: str) -> None:
+    """Forward and backward of a bank whose samples lie at gaps, now and then at none or at a huge one."""
+    (batch, length, channels), rows = shape(), 2 * random.randint(1, 9)
+    stream, state, part = batch * length * channels, batch * channels * rows, channels * rows
+    sizes = [random.randint(1, 4), random.choice([0, 1]), random.choice([0, 1]), batch, length, channels, rows]
+    kept = batch * -(-length // 64) * -(-channels // 16) * 16 * rows
+    z = (c_float * part)(*(random.uniform(*((-2, 0), (-50, 50))[2 * (i % rows) >= rows]) for i in range(part)))
+    gaps, d = between(batch * length, 0, random.choice([1, 1e7])), maybe(inputs(channels))
+    u, numbers = inputs(stream), [gaps, z, inputs(part), inputs(part), d]
+    forward, backward = (getattr(library, f"gapped_{way}_{level}") for way in ("forward", "backward"))
+    call(forward, sizes, [u, maybe(inputs(state)), *numbers], [outputs(stream), outputs(state), maybe(inputs(kept))])
+    made = [*(outputs(n) for n in (stream, state, part, part, part)), outputs(channels) if d else None]
+    call(backward, sizes, [u, *numbers, inputs(kept), inputs(stream), inputs(state)], made)
+
+
 def modes(library: ctypes.CDLL, level: str) -> None:
     """Forward and backward of complex modes."""
     (batch, length, count), varying = shape(), random.choice([0, 1])
@@ -168,6 +183,7 @@ def drive(seconds: float) -> None:
         random.seed(rounds)
         for level in levels:
             bank(library, level)
+            gapped(library, level)
             modes(library, level)
             selective(library, level)
             taps(library, level)

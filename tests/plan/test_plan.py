@@ -141,9 +141,9 @@ def test_a_timed_model_is_never_a_convolution() -> None:
     assert "timed" in choice.reason
 
 
-def test_the_native_kernel_of_a_selective_core_takes_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_native_kernels_of_some_cores_take_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "available", lambda: True)
-    for core, runs in (("s6", True), ("s4d", False)):
+    for core, runs in (("s6", True), ("s4d", True), ("s4", False)):
         choice = plan(f"model m {{ signal(channels=64, timed=true) {core} }}", length=4096).choices[core]
         assert ("recurrent is a native kernel" in choice.reason) == runs
 
