@@ -195,17 +195,18 @@ def insert() -> Iterator[str]:
 
 
 def tasks() -> Iterator[str]:
-    """What was trained on tasks; a line for each host and data set that is there."""
+    """What was trained on tasks; a line for each host and data set that is there, of the seeds that all twins have."""
     yield row(["data, figure", "host", "alone", "with SMR (wins)", "linear filter (wins)"])
     yield row(["---"] * 5)
     for data in TASKS:
         for host in BLOCKS:
-            found = read(f"tasks-{data}-{host}")
-            if found:
-                figure = next(iter(found.values()))["metric"]
-                runs = {v: [m["test"][figure] for key, m in found.items() if key.startswith(f"{v},")] for v in VARIANTS}
-                others = [f"{spread(r)} ({better(r, runs[HOST], figure)}/{len(r)})" for r in list(runs.values())[1:]]
-                yield row([f"{data}, {figure.replace('_', ' ')}", host, spread(runs[HOST]), *others])
+            found: dict[str, Any] = read(f"tasks-{data}-{host}") or {}
+            seeds = [s for s in range(len(found)) if all(f"{v}, {s}" in found for v in VARIANTS)]
+            if len(seeds) > 1:
+                figure = found[f"{HOST}, 0"]["metric"]
+                own, *twins = ([found[f"{v}, {s}"]["test"][figure] for s in seeds] for v in VARIANTS)
+                others = [f"{spread(r)} ({better(r, own, figure)}/{len(r)})" for r in twins]
+                yield row([f"{data}, {figure.replace('_', ' ')}", host, spread(own), *others])
 
 
 def cost() -> Iterator[str]:

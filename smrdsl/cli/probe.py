@@ -12,8 +12,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from smrdsl.cli.options import limits_from, model_options, read, settings_from
 from smrdsl.cli.output import paint, visible
-from smrdsl.core.errors import SmrError
-from smrdsl.runtime.conditions import LARGEST
 
 if TYPE_CHECKING:
     from smrdsl.probe.result import Result
@@ -25,12 +23,12 @@ TASKS = ("next", "osc", "mg", "energy")
 @click.command()
 @model_options
 @click.option("--part", type=click.Choice(PARTS), help="One part; by default all of them.")
-@click.option("--weights", metavar="PATH", help="A file, a package or a checkpoint, which is probed as it is.")
-@click.option("--task", type=click.Choice(TASKS), help="What is learned; with --weights, what was. By default next.")
+@click.option("--weights", metavar="PATH", help="A file, a package, a checkpoint or the folder of a training.")
+@click.option("--task", type=click.Choice(TASKS), help="What is learned, by default next; with --weights, what was.")
 @click.option("--seeds", type=click.IntRange(1, 1000), help="How many models of each variant, by default 5.")
-@click.option("--steps", type=click.IntRange(1, LARGEST), help="Of training, by default 300.")
+@click.option("--steps", type=click.IntRange(1, 1_000_000), help="Of training, by default 300.")
 @click.option("--length", type=click.IntRange(16, 1024), help="Of the sequences, by default 128.")
-@click.option("--batch", type=click.IntRange(1, LARGEST), help="Of training, by default 24.")
+@click.option("--batch", type=click.IntRange(1, 4096), help="Of training, by default 24.")
 @click.option("--lr", type=click.FloatRange(0, 1, min_open=True), help="The learning rate, by default 0.005.")
 @click.option("--train-grid", "grid", metavar="GRID", help="Train on another grid: mix, jitter=0.5, ...")
 @click.option("--quick", is_flag=True, help="Two seeds, a short training, few grids: a first look.")
@@ -60,7 +58,7 @@ def command(
     source, path = read(file, bounds)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True, quiet=quiet or as_json), transient=True,
+        console=Console(stderr=True, quiet=quiet or not sys.stderr.isatty()), transient=True,
     ) as progress:  # fmt: skip
         bar = progress.add_task("importing torch", total=1.0)
         from smrdsl.probe.run import probe_subject
@@ -76,11 +74,11 @@ def command(
         result = probe_subject(
             subject, part, task=task, seeds=seeds, quick=quick, recipe=_recipe(recipe, quick), tell=tell
         )
-    if as_json:
+        tell("writing", 1.0)
+        written = None if as_json else result.save(target)
+    if written is None:
         print(result.as_json(), flush=True)
-        return 0
-    written = result.save(target)
-    if not quiet:
+    elif not quiet:
         _show(result, written)
     return 0
 
@@ -96,16 +94,20 @@ def _recipe(given: dict[str, Any], quick: bool) -> Any:
 def _check_target(target: Path) -> None:
     """Refuse before the work, not behind it, where the page cannot be drawn or written. Raises `SmrError`."""
     from smrdsl.probe.plots import drawn
+    from smrdsl.probe.result import made_folder
 
     drawn(lambda figure: None, 1, 1)
-    if target.exists() and not target.is_dir():
-        raise SmrError(f"--out {target} is a file, not a folder")
+    made_folder(target)
 
 
 def _show(result: Result, written: tuple[Path, Path]) -> None:
     from smrdsl.probe.report import HEADINGS
     from smrdsl.probe.sentences import sentences
+    from smrdsl.probe.summary import summary
 
+    short = summary(result)
+    if short:
+        print(visible(short))
     for part, lines in sentences(result).items():
         print(paint(HEADINGS[part], "place", sys.stdout))
         for line in lines:

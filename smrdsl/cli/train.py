@@ -20,12 +20,23 @@ from smrdsl.training.train import conditions, need_lightning, start
 STOPPED = 130
 
 
+class _Clip(click.ParamType):
+    """A number, or the word none."""
+
+    name = "FLOAT|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        return None if value == "none" else click.FLOAT.convert(value, param, ctx)
+
+
 def _option(name: str) -> Any:
     """The option of a setting: its type, default and description are the setting's own."""
     field = Settings.model_fields[name]
     kinds = [k for k in getattr(field.annotation, "__args__", (field.annotation,)) if k is not type(None)]
     words = [k for k in kinds if isinstance(k, str)]
     kind: Any = click.Choice(words) if words else kinds[0]
+    if name == "clip":
+        kind = _Clip()
     shown = field.default is not None
     return click.option(f"--{name.replace('_', '-')}", name, type=kind, default=field.default, show_default=shown,
                         help=field.description)  # fmt: skip

@@ -31,7 +31,7 @@ def load(options: Options, request: Request) -> Data:
         return Part(u.reshape(-1, 2, length), labels, None, lengths.reshape(-1, 2))
 
     train, valid, test = map(part, rows)
-    return Data("aan", train, valid, test, vocab=len(known) + 2, classes=2, padding=0)
+    return Data("aan", train, valid, test, vocab=len(known) + 2, classes=2)
 
 
 def _read(path: Path) -> list[Row]:

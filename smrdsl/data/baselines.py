@@ -14,7 +14,7 @@ import numpy as np
 from smrdsl.data.contract import Array, Baseline, Data, Part
 
 MOST = 1 << 21
-"""Bytes of training text that the n-gram counts."""
+"""Bytes of training text that the n-gram counts, and of the test text that it is asked."""
 ORDERS = 4
 
 
@@ -54,7 +54,7 @@ def compressed(data: Data) -> Baseline:
 
 def ngram(data: Data) -> Baseline:
     """Counts of the last 0 to 3 bytes, each order blended with the one below it (Witten and Bell's weights)."""
-    train, test = data.train.u.reshape(-1)[:MOST].astype(np.int64), data.test.u.reshape(-1).astype(np.int64)
+    train, test = (part.u.reshape(-1)[:MOST].astype(np.int64) for part in (data.train, data.test))
     p = np.full(len(test), 1 / 256)
     for order in range(ORDERS):
         seen_pairs, pair_counts = np.unique(_codes(train, order, with_next=True), return_counts=True)

@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import os
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from smrdsl.core.write import write_whole
-from smrdsl.data.contract import Array
+from smrdsl.data.arrays import read_arrays
+from smrdsl.data.contract import Array, DataError
 
 VARIABLE = "SMRDSL_CACHE"
 
@@ -34,9 +34,8 @@ def cached(name: str, made_from: Mapping[str, Any], make: Callable[[], dict[str,
     text = json.dumps(dict(made_from), sort_keys=True)
     path = folder() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz"
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return read_arrays(path)
+    except (OSError, DataError):
         pass
     arrays = make()
     out = io.BytesIO()

@@ -16,7 +16,7 @@ def check(data: Data) -> Data:
         where = f"{data.name}, {name}"
         if len(part) == 0 or part.u.size == 0:
             raise DataError(f"{where}: there is no sequence in it")
-        _check_shapes(part, where)
+        check_shapes(part, where)
         if part.u.dtype.kind == "f":
             _finite(part.u, f"{where}: u")
         elif data.vocab is not None:
@@ -28,18 +28,22 @@ def check(data: Data) -> Data:
             _below(part.y, bound, f"{where}: y", "labels" if part.y.ndim == 1 else "tokens")
         if part.t is not None:
             _forwards(part.t, where)
-        if part.lengths is not None:
-            _lengths(part, where)
     return data
 
 
-def _check_shapes(part: Part, where: str) -> None:
-    for name, array in (("y", part.y), ("t", part.t), ("lengths", part.lengths)):
-        if array is not None and len(array) != len(part):
-            raise DataError(f"{where}: u has {len(part)} sequences, {name} has {len(array)}")
+def check_shapes(part: Part, where: str) -> None:
+    """Raise `DataError` unless the arrays of a part belong to each other as `contract.py` says."""
     samples = part.u.shape if part.u.dtype.kind != "f" else part.u.shape[:-1]
+    heads = (samples[:1],) if len(samples) == 3 else (samples[:1], samples)  # pairs have nothing for each sample
+    reals = part.y.dtype.kind == "f"
+    if (part.y.shape[:-1] if reals else part.y.shape) not in heads or part.y.size == 0:
+        wanted = " or ".join(_written((*head, "k") if reals else head) for head in heads)
+        kind = "reals" if reals else "whole numbers"
+        raise DataError(f"{where}: y holds {kind} {part.y.shape}; of u {part.u.shape} they must be {wanted}")
     if part.t is not None and part.t.shape != samples:
         raise DataError(f"{where}: t must hold a time for each sample, {samples}; it is {part.t.shape}")
+    if part.lengths is not None:
+        _check_lengths(part.lengths, samples, where)
 
 
 def _blocks(array: Array) -> range:
@@ -80,14 +84,15 @@ def _forwards(t: Array, where: str) -> None:
         raise DataError(f"{where}: t {told} at {_at(row, place)}: {before:g}, then {after:g}")
 
 
-def _lengths(part: Part, where: str) -> None:
-    assert part.lengths is not None
-    axes = part.u.ndim - (part.u.dtype.kind == "f")
-    length = part.u.shape[axes - 1]
-    if part.lengths.shape != part.u.shape[: axes - 1] or part.lengths.dtype.kind not in "iu":
-        raise DataError(f"{where}: lengths must be whole numbers {part.u.shape[: axes - 1]}, one for each sequence")
-    if part.lengths.min() < 1 or part.lengths.max() > length:
-        raise DataError(f"{where}: lengths must be from 1 to {length}, the length of the rows")
+def _check_lengths(lengths: Array, samples: tuple[int, ...], where: str) -> None:
+    if lengths.shape != samples[:-1] or lengths.dtype.kind not in "iu":
+        raise DataError(f"{where}: lengths must be whole numbers {samples[:-1]}, one for each sequence")
+    if lengths.min() < 1 or lengths.max() > samples[-1]:
+        raise DataError(f"{where}: lengths must be from 1 to {samples[-1]}, the length of the rows")
+
+
+def _written(shape: tuple[object, ...]) -> str:
+    return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
 
 
 def _at(row: int, place: list[int]) -> str:

@@ -24,16 +24,36 @@ BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
 MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 
 
+class _Pixels:
+    """What stands in a pickle for an array: numpy's own would let the file say how memory is read."""
+
+    def __setstate__(self, state: tuple[int, tuple[int, ...], _Type, bool, bytes]) -> None:
+        _, shape, kind, by_column, raw = state
+        if kind.name not in ("u1", b"u1") or by_column:
+            raise pickle.UnpicklingError(f"its pictures are {kind.name!r}, not bytes")
+        self.values = np.frombuffer(raw, dtype=np.uint8).reshape(shape)
+
+
+class _Type:
+    """What stands in it for numpy's dtype."""
+
+    def __init__(self, name: str | bytes, *unused: Any) -> None:
+        self.name = name
+
+    def __setstate__(self, state: Any) -> None:
+        """Bytes have no order."""
+
+
 class _Plain(pickle.Unpickler):
-    """Reads numbers, texts, lists, dicts and arrays of numbers, and nothing that could run."""
+    """Reads numbers, texts, lists, dicts and arrays of bytes, and nothing that could run."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("_codecs", "encode"):
             return codecs.encode
         if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
+            return _Pixels if name == "ndarray" else _Type
         if module in MODULES and name == "_reconstruct":
-            return np.zeros(0).__reduce__()[0]
+            return lambda kind, shape, code: _Pixels()
         raise pickle.UnpicklingError(f"it names {module}.{name}")
 
 
@@ -53,20 +73,16 @@ def load(options: Options, request: Request) -> Data:
 
 def _reader(root: Path) -> Any:
     """How the files of a folder are read, and their names."""
-    if (root / "test_batch.bin").is_file():
-        return (
-            _binary,
-            [f"{b}.bin" for b in BATCHES if (root / f"{b}.bin").is_file()] or ["data_batch_1.bin"],
-            "test_batch.bin",
-        )
-    if (root / "test_batch").is_file():
-        return _python, [b for b in BATCHES if (root / b).is_file()] or ["data_batch_1"], "test_batch"
+    for read, ending in ((_binary, ".bin"), (_python, "")):
+        if (root / f"test_batch{ending}").is_file():
+            there = [f"{name}{ending}" for name in BATCHES if (root / f"{name}{ending}").is_file()]
+            return read, there or [f"{BATCHES[0]}{ending}"], f"test_batch{ending}"
     raise DataError(f"{root}: neither test_batch.bin nor test_batch is in it (name cifar-10-batches-bin or -py)")
 
 
 def _binary(path: Path) -> tuple[Array, Array]:
     """Records of a label and 3 x 1,024 bytes."""
-    raw = np.frombuffer(_bytes(path), dtype=np.uint8)
+    raw = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     if len(raw) == 0 or len(raw) % RECORD:
         raise DataError(
             f"{path}: {len(raw):,} bytes are no records of {RECORD:,}: the file is cut off or of another kind"
@@ -78,20 +94,15 @@ def _binary(path: Path) -> tuple[Array, Array]:
 def _python(path: Path) -> tuple[Array, Array]:
     """A dict of b"data" (n, 3072) and b"labels"."""
     try:
-        found = _Plain(io.BytesIO(_bytes(path)), encoding="bytes").load()
-        pictures, labels = np.asarray(found[b"data"]), np.asarray(found[b"labels"], dtype=np.int64)
-    except Exception as error:
+        found = _Plain(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        pictures, labels = found[b"data"].values, np.array(found[b"labels"], dtype=np.int64)
+    except OSError:
+        raise
+    except Exception as error:  # a broken pickle has many ways to fail
         raise DataError(f"{path}: no batch of CIFAR-10: {error}") from None
-    if pictures.dtype != np.uint8 or pictures.shape != (len(labels), COLOURS * POINTS):
-        raise DataError(f"{path}: the pictures are {pictures.dtype} {pictures.shape}, not bytes ({len(labels)}, 3072)")
+    if pictures.shape != (len(labels), COLOURS * POINTS):
+        raise DataError(f"{path}: the pictures are {pictures.shape}, not ({len(labels)}, {COLOURS * POINTS})")
     return pictures, labels
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _grey(pictures: Array) -> Array:

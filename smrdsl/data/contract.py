@@ -81,16 +81,12 @@ class Data:
     classes: int | None = None
     """Of classes: how many there are."""
     words: bool = False
-    """Of tokens: whether they are words, told by perplexity, and not bytes, told by bits."""
+    """Of tokens: whether they are told by perplexity, and not by bits, as bytes are."""
     scale: float = 1.0
     unit: str = ""
     """Of reals: errors times `scale` are in this unit."""
     ahead: bool = False
     """Of reals: whether y is u a while later, so that there is persistence to compare with."""
-    padding: int | None = None
-    """Of tokens: the one that fills the rows up, which is not learned."""
-    step: float = 1.0
-    """Of what has times: the gap that counts as 1, the middle one of the training part."""
     baselines: tuple[Callable[[Data], Baseline | None], ...] = field(default=(), compare=False)
     """Figures that this data set is held against, beside those of its kind in `baselines.py`."""
 

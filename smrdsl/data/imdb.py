@@ -31,9 +31,7 @@ def load(options: Options, request: Request) -> Data:
     order = np.random.default_rng(0).permutation(len(whole))
     held = max(1, len(whole) // 10)
     vocab = len(known) + 2
-    return Data(
-        "imdb", whole.take(order[held:]), whole.take(order[:held]), part(test), vocab=vocab, classes=2, padding=0
-    )
+    return Data("imdb", whole.take(order[held:]), whole.take(order[:held]), part(test), vocab=vocab, classes=2)
 
 
 def _reviews(folder: Path) -> list[tuple[str, int]]:

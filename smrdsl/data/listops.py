@@ -12,7 +12,6 @@ The arena's own files can be read in place of that: listops:FOLDER with basic_tr
 
 from __future__ import annotations
 
-import csv
 import random
 import statistics
 from collections.abc import Iterator
@@ -121,7 +120,7 @@ def bounds(options: ListopsOptions, request: Request) -> tuple[int, int]:
 def load(options: ListopsOptions, request: Request) -> Data:
     if request.path:
         parts = [_read(need(request, "folder") / f"basic_{name}.tsv", request) for name in ("train", "val", "test")]
-        return Data("listops", *parts, vocab=VOCAB, classes=DIGITS, padding=0)
+        return Data("listops", *parts, vocab=VOCAB, classes=DIGITS)
     longest, shortest = bounds(options, request)
     length = request.length or longest - 1
     if length < longest - 1:
@@ -137,7 +136,7 @@ def load(options: ListopsOptions, request: Request) -> Data:
     slices = [slice(end - size, end) for end, size in zip(ends, (options.train, *[options.held_out] * 2), strict=True)]
     table, lengths, values = kept["tokens"], kept["lengths"], kept["values"]
     train, valid, test = (Part(table[s], values[s], None, lengths[s]) for s in slices)
-    return Data("listops", train, valid, test, vocab=VOCAB, classes=DIGITS, padding=0)
+    return Data("listops", train, valid, test, vocab=VOCAB, classes=DIGITS)
 
 
 def _pack(lists: list[list[int]], length: int) -> dict[str, Array]:
@@ -150,21 +149,25 @@ def _read(path: Path, request: Request) -> Part:
     """A file of the arena: Source and Target, separated by tabs."""
     if not path.is_file():
         raise DataError(f"{path}: there is no such file (of {', '.join(PARTS)} the arena has one each)")
-    rows, values = [], []
-    csv.field_size_limit(1 << 24)
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.reader(file, delimiter="\t"), start=1):
-            if number == 1 and row[:1] == ["Source"]:
+    rows, values, length = [], [], request.length or LONGEST
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1 and line.startswith("Source"):
                 continue
             try:
-                source, target = row
+                source, target = line.split("\t")
                 rows.append(np.array([NAMES[w] for w in source.split() if w not in "()"], dtype=np.uint8))
                 values.append(int(target))
             except (ValueError, KeyError):
                 raise DataError(f"{path}:{number}: not a list and its value, separated by a tab") from None
+            if not 0 < len(rows[-1]) <= length:
+                raise DataError(
+                    f"{path}:{number}: a list of {len(rows[-1]):,} tokens, and the model's length is {length:,}: "
+                    "cut off it has no value; make the model longer (--length)"
+                )
     if not rows:
         raise DataError(f"{path}: the file is empty")
-    table, lengths = padded(rows, request.length or LONGEST)
+    table, lengths = padded(rows, length)
     return Part(table, np.array(values, dtype=np.int64), None, lengths)
 
 

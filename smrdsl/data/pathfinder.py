@@ -6,7 +6,8 @@ angle d with a probability like cos^2 of `continuity` d, up to a right angle; no
 margin; then distractors of a third of the length; then a disc on one end of a curve and one on the far end of the same
 (1) or of the other (0). Pictures are drawn at `size` x `size`, where every dash is a capsule with smooth edges, and
 read a row after the other, from 0 to 1. The published pictures are drawn large and scaled down; ours are drawn at their
-size, with lengths in proportion of those at 300 x 300, and at least what can still be seen.
+size, with lengths in proportion of those at 300 x 300, and at least what can still be seen. The arena has curves of 14
+dashes with a continuity of 1 at 32 x 32 (about half a second a picture), of 14 with 1.8 at 128 x 128.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from pydantic import Field
 from smrdsl.data.cache import cached
 from smrdsl.data.contract import Array, Data, DataError, DataSet, Options, Part, Request
 
-VERSION = 1
+VERSION = 2
 SIZE = 32
 ANGLES = np.arange(-90, 91, 5) * math.pi / 180
 TRIES = 4
-MOST_TRIES = 2_000
+MOST_TRIES = 3_000
 """Until it is said that no pair of curves finds room."""
+BESIDE = 50
+"""Tries to grow the second curve, before the first is given up."""
 DISTRACTING = 30
 """Dashes of all distractors together."""
 Rng = np.random.Generator
@@ -39,7 +42,9 @@ class PathfinderOptions(Options):
     train: int = Field(default=16_000, gt=0, description="How many pictures there are to train on.")
     held_out: int = Field(default=2_000, gt=0, description="How many there are in each of the other two parts.")
     dashes: int = Field(default=6, ge=2, le=18, description="Of a target curve: 6, 9 or 14 in the papers.")
-    continuity: float = Field(default=1.8, ge=1.0, description="How straight curves are; the papers have 1.8.")
+    continuity: float = Field(
+        default=1.8, ge=1.0, allow_inf_nan=False, description="How straight curves are; the papers have 1.8."
+    )
     seed: int = Field(default=0, ge=0)
 
 
@@ -58,9 +63,9 @@ class Scale:
     @classmethod
     def of(cls, size: int) -> Scale:
         """Small pictures keep dashes that can be told from each other."""
-        s = size / 300
+        s, border = size / 300, float(np.interp(size, (128, 300), (1, 22)))  # the arena has 1 at 32 and at 128 points
         return cls(size, max(2.0, 5 * s), max(0.5, 1.0 * s), max(0.8, 3 * s), max(1.25, 5 * s),
-                   max(4.0, 27 * s), max(1.5, 22 * s))  # fmt: skip
+                   max(4.0, 27 * s), border)  # fmt: skip
 
 
 @dataclass
@@ -164,8 +169,9 @@ def picture(rng: Rng, scale: Scale, dashes: int, continuity: float) -> tuple[Arr
         if first is None:
             continue
         canvas.add(first)
-        beside = _towards(start, float(rng.uniform(0, 2 * math.pi)), scale.apart)
-        second = curve_from(rng, canvas, beside, dashes, canvas.near, weights)
+        tries = (_towards(start, float(rng.uniform(0, 2 * math.pi)), scale.apart) for _ in range(BESIDE))
+        grown = (curve_from(rng, canvas, beside, dashes, canvas.near, weights) for beside in tries)
+        second = next((curve for curve in grown if curve is not None), None)
         if second is not None:
             break
     else:

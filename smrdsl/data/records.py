@@ -28,7 +28,7 @@ def make(name: str, unit: str, value: Array, time: Array | None, length: int, st
     Values are in units of the standard deviation of the training part's steps, or of the record itself.
     """
     parts = []
-    for stretch in shares_of_record(len(value) - 1, length, SHARES):
+    for stretch in shares_of_record(len(value) - 1, length, name, SHARES):
         u, y = value[:-1][stretch, None], value[1:][stretch, None]
         part = windows(u, y, None if time is None else time[:-1][stretch], length, stride)
         first = part.u[:, :1] if own else np.zeros((1, 1, 1))

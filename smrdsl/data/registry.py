@@ -41,7 +41,12 @@ def load(text: str, request: Request | None = None, options: Mapping[str, Any] |
     """
     dataset, path = find(text)
     values = parse(dataset, options or {})
-    return check(dataset.load(values, replace(request or Request(), path=path)))
+    try:
+        return check(dataset.load(values, replace(request or Request(), path=path)))
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename or text}: {error.strerror or error}") from None
+    except MemoryError:
+        raise DataError(f"{text} does not fit into memory: take less of it, or shorter sequences (--length)") from None
 
 
 def find(text: str) -> tuple[DataSet, Path | None]:

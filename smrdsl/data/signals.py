@@ -148,7 +148,10 @@ def _mackey_glass(rng: Rng, batch: int, held_out: bool) -> Curves:
         place = (start + t * UNITS) / FINE
         left = np.floor(place).astype(int)
         if left.max(initial=0) > rows.shape[1] - 2:
-            raise SmrError(f"the task `mg` is known for {SPAN} steps, and it is asked at step {t.max():.0f}")
+            raise SmrError(
+                f"the task `mg` is known for {SPAN} steps, and it is asked at step {t.max():.0f}: "
+                "take shorter sequences"
+            )
         part = place - left
         return np.take_along_axis(rows, left, 1) * (1 - part) + np.take_along_axis(rows, left + 1, 1) * part
 

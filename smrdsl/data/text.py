@@ -32,13 +32,7 @@ def load(options: TextOptions, request: Request) -> Data:
     root = need(request, "file or folder") if request.path else Path(sysconfig.get_path("stdlib"))
     files = _files(root, "*.py" if request.path is None else "")
     streams = _one(files[0], options) if len(files) == 1 else _many(root, files, options)
-    for name, stream in streams.items():
-        if len(stream) <= length:
-            raise DataError(
-                f"{root}: the part to {name} on has {len(stream):,} bytes, and a row of {length:,} and the byte behind "
-                "it are needed: name more text, or make rows shorter (--length)"
-            )
-    train, valid, test = (next_tokens(streams[name], length) for name in PARTS)
+    train, valid, test = (next_tokens(streams[name], length, f"{root}: the part to {name} on") for name in PARTS)
     return Data("text", train, valid, test, vocab=BYTES, baselines=(compressed, ngram))
 
 
@@ -54,11 +48,8 @@ def _files(root: Path, pattern: str) -> list[Path]:
 
 
 def _read(path: Path, options: TextOptions) -> Array:
-    try:
-        with path.open("rb") as file:
-            return np.frombuffer(file.read(options.limit or -1), dtype=np.uint8)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    with path.open("rb") as file:
+        return np.frombuffer(file.read(options.limit or -1), dtype=np.uint8)
 
 
 def _one(path: Path, options: TextOptions) -> dict[str, Array]:

@@ -27,7 +27,8 @@ def load(options: Options, request: Request) -> Data:
     parts = []
     for name in PARTS:
         request.tell(f"wikitext: reading {name}")
-        parts.append(next_tokens(_tokens(root / f"wiki.{name}.tokens", known), length))
+        path = root / f"wiki.{name}.tokens"
+        parts.append(next_tokens(_tokens(path, known), length, str(path)))
     return Data("wikitext", *parts, vocab=len(known), words=True)
 
 

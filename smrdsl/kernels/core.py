@@ -112,7 +112,8 @@ class Core:
         """Those that a native kernel samples at gaps itself, made in wide precision."""
 
         def make() -> native_gapped.Numbers:
-            numbers = native_gapped.numbers_of(self.rule, *self.parts, self.step, self.c, self.d, decay=self.decay)
+            lam, b = self.parts
+            numbers = native_gapped.numbers_of(self.rule, lam, b, self.step, self.c, self.d, decay=self.decay)
             return numbers.to(dtype)
 
         return remember(self.kept, "gapped", (dtype,), make)

@@ -6,6 +6,7 @@ quarter of a sequence. Training draws never meet those that a model is asked on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,9 +18,13 @@ from smrdsl.core.errors import SmrError
 from smrdsl.data.grids import Grid, grid
 from smrdsl.data.signals import Task, sample
 from smrdsl.runtime.model import CompiledModel
+from smrdsl.runtime.watch import first_not_finite
 
 TRAIN, TEST = 1, 2
 """The first number of a seed."""
+SHORTEST, LONGEST, LARGEST = 16, 1024, 4096
+"""Samples of a sequence, and sequences of a batch."""
+ADVICE = "try a lower learning rate (--lr)"
 Tick = Callable[[int], None]
 """Told how many steps were made."""
 
@@ -34,6 +39,16 @@ class Recipe:
     rate: float = 5e-3
     grid: str = "clean"
     """What it is trained on, see `data/grids.py`."""
+
+    def __post_init__(self) -> None:
+        """Raises `SmrError`."""
+        if self.steps < 1 or not 1 <= self.batch <= LARGEST or not SHORTEST <= self.length <= LONGEST:
+            raise SmrError(
+                f"the recipe has {self.steps} steps, batches of {self.batch} and a length of {self.length}: it takes a "
+                f"step at least, 1 to {LARGEST} sequences, and {SHORTEST} to {LONGEST} samples"
+            )
+        if not 0 < self.rate < math.inf:
+            raise SmrError(f"the learning rate is {self.rate}, not a number above 0")
 
     @property
     def burn_in(self) -> int:
@@ -68,7 +83,7 @@ def _fixed(gaps: np.ndarray) -> Grid:
 
 
 def fit(model: CompiledModel, task: Task, seed: int, recipe: Recipe, outputs: int, tick: Tick = lambda n: None) -> None:
-    """Train a model in place. Raises `SmrError` where the loss is no number any more."""
+    """Train a model in place. Raises `SmrError` where the loss or its gradient is no number any more."""
     channels = model.graph.node(model.graph.input).type.width
     where, skip = grid(recipe.grid), recipe.burn_in
     rate, timed = recipe.rate, model.graph.timed
@@ -77,17 +92,24 @@ def fit(model: CompiledModel, task: Task, seed: int, recipe: Recipe, outputs: in
     model.train()
     for step in range(recipe.steps):
         b = draw(task, where, (TRAIN, seed, step), recipe.batch, recipe.length, channels, outputs)
-        guess = model(b.u, b.gaps) if timed else model(b.u)
-        loss = (guess - b.y)[:, skip:].square().mean() / b.y.var()
-        if not torch.isfinite(loss):
-            raise SmrError(f"training: the loss is {loss.item()} at step {step}; try a lower learning rate (--lr)")
+        inputs = {"u": b.u, "dt": b.gaps} if timed else {"u": b.u}
+        loss = (model(**inputs) - b.y)[:, skip:].square().mean() / b.y.var()
+        if not loss.isfinite():
+            raise SmrError(f"training: the loss is {loss.item()} at step {step + 1}{_origin(model, inputs)}; {ADVICE}")
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        if not torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).isfinite():
+            raise SmrError(f"training: the gradient is not finite at step {step + 1}, though the loss is; {ADVICE}")
         optimiser.step()
         schedule.step()
         tick(1)
     model.eval()
+
+
+def _origin(model: CompiledModel, inputs: dict[str, Tensor]) -> str:
+    """Where a number that is not finite comes from, in words."""
+    found = first_not_finite(model, inputs)
+    return f": {found[1]}: {found[1].text} ({found[0]}) is the first whose output is not finite" if found else ""
 
 
 def error(guess: Tensor, y: Tensor, skip: int) -> float:

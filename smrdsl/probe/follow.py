@@ -64,7 +64,8 @@ class Parting:
     """How far the states of one core part. Sequences B, times L.
 
     deviation, size (L, B): ||x' - x|| and ||x||. bound (L, B): what ||x' - x|| cannot pass; empty where there is none.
-    held (L): the share of modes and sequences where the event-trigger condition holds; empty where there are no modes.
+    held (L - 1): the share of modes and sequences where the event-trigger condition holds, from the second sample on;
+    empty where there are no modes.
     error (L, B): the largest |u' - u| over the channels. factors: |A| of a selective core, its least, median and most.
     """
 
@@ -77,7 +78,7 @@ class Parting:
     error: Tensor
     factors: tuple[float, float, float] | None = None
     closed: float | None = None
-    """b kappa sup|e| / (1 - rho), what Proposition A bounds all times by."""
+    """b kappa sup|eps| / (1 - rho), what Proposition A bounds all times by."""
 
     @property
     def relative(self) -> Tensor:
@@ -137,8 +138,7 @@ def follow(core: Core, system: System | None, clean: Seen, moved: Seen) -> Parti
         rows["held"] += held
     stacked = {name: torch.stack(row) if row else torch.empty(0) for name, row in rows.items()}
     error = (moved.streams[0] - clean.streams[0]).abs().amax(2).T
-    closed = judge.closed(float(error.max()))
-    return Parting(core.key, core.operator, **stacked, error=error, factors=judge.factors(), closed=closed)
+    return Parting(core.key, core.operator, **stacked, error=error, factors=judge.factors(), closed=judge.closed())
 
 
 def _norm(x: Tensor) -> Tensor:
@@ -176,12 +176,13 @@ class _Steady:
     def factors(self) -> None:
         return None
 
-    def closed(self, error: float) -> float | None:
+    def closed(self) -> float | None:
+        """Of a bank each system is driven by one number, else all of them by all channels."""
         s = self.system
         if not self.known or not s.diagonal or float(s.radius.max()) >= 1:
             return None
-        each = s.push.square().sum(1).sqrt() * s.condition / (1 - s.radius)
-        return float(each.norm() * error)
+        largest = self.error.max() if s.core.bank else self.error.norm(dim=2).max()
+        return float(s.gain.norm() * largest)
 
 
 class _Selective:
@@ -214,5 +215,5 @@ class _Selective:
         all_of_them = torch.cat(self.seen)
         return float(all_of_them.min()), float(all_of_them.median()), float(all_of_them.max())
 
-    def closed(self, error: float) -> None:
+    def closed(self) -> None:
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from smrdsl.probe.fit import error
-from smrdsl.probe.lab import Lab
+from smrdsl.probe.lab import ASKING, Lab
 from smrdsl.probe.subject import EDITS, HOST, SMR, clocked, plain, take_over
 from smrdsl.runtime.model import CompiledModel
 
@@ -48,8 +48,11 @@ class Insert:
 
 def insert(lab: Lab) -> Insert:
     hosts = [lab.trained(HOST, seed).blind for seed in range(lab.runs)]
-    lab.meter.start("putting SMR into the trained host")
-    found = [_insertion(lab, gate, edit, hosts) for gate, edit in (EXACT | RANDOM).items()]
+    found = []
+    for gate, edit in (EXACT | RANDOM).items():
+        lab.meter.start(f"putting SMR into the host, {gate}")
+        found.append(_insertion(lab, gate, edit, hosts))
+        lab.meter.advance(ASKING * len(hosts))
     return Insert(found, lab.trains or lab.subject.weights is not None, len(hosts))
 
 

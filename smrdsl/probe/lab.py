@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -12,9 +13,11 @@ from smrdsl.core.errors import SmrError
 from smrdsl.data.grids import grid
 from smrdsl.data.signals import Task
 from smrdsl.probe.fit import TEST, Batch, Recipe, draw, fit
-from smrdsl.probe.subject import SMR, Fit, Subject, clocked, plain, take_over, trained_weights
+from smrdsl.probe.subject import SMR, Fit, Subject, clocked, plain, take_over
 from smrdsl.runtime.model import CompiledModel
 
+ASKING = 6
+"""What asking a model on a grid takes, or following its states, in training steps."""
 Tell = Callable[[str, float], None]
 """Told what is being done, and which share of all work is done."""
 
@@ -39,12 +42,38 @@ class Meter:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model in its forms, all with the same weights: told nothing, told the gaps, and with SMR whose gates are told
-    them too; None where the model has no such form."""
+    """A model in its forms, all on the same weights, each made when it is asked for."""
 
-    blind: CompiledModel
-    timed: CompiledModel | None
-    stepped: CompiledModel | None = None
+    lab: Lab
+    variant: str
+    model: CompiledModel
+
+    @cached_property
+    def blind(self) -> CompiledModel:
+        """Told nothing."""
+        return self._form(False)
+
+    @cached_property
+    def timed(self) -> CompiledModel | None:
+        """Told the gaps; None where it cannot be, and `lab.why_untimed` says why."""
+        try:
+            return self._form(True)
+        except SmrError as error:
+            self.lab.why_untimed = str(error)
+            return None
+
+    @cached_property
+    def stepped(self) -> CompiledModel | None:
+        """With SMR whose gates are told the gaps too; None where that is a variant of its own, or cannot be."""
+        own = self.variant == SMR and not self.model.graph.timed and self.timed is not None
+        return self._form(True, gates=True) if own else None
+
+    def _form(self, timed: bool, gates: bool = False) -> CompiledModel:
+        if timed == self.model.graph.timed:
+            return self.model
+        form = plain(clocked(self.lab.subject.variant(self.variant), timed, gates or None), 0)
+        form.load_state_dict(self.model.state_dict(), assign=True)
+        return form.eval()
 
 
 @dataclass
@@ -61,6 +90,8 @@ class Lab:
     meter: Meter
     tested: int
     """Sequences that an error is taken over."""
+    weights: Mapping[str, Tensor]
+    """Those that were given, by name."""
     why_untimed: str = ""
     _made: dict[tuple[str, int], Trained] = field(default_factory=dict)
 
@@ -79,29 +110,15 @@ class Lab:
     def _make(self, variant: str, seed: int) -> Trained:
         lowered = self.subject.variant(variant)
         model = plain(lowered, seed)
-        if self.subject.weights is not None:
-            take_over(model, trained_weights(self.subject))
+        take_over(model, self.weights)
         if self.trains:
             self.meter.start(f"training {variant}, seed {seed}")
             fit(model, self.task, seed, self.recipe, self.fit.outputs, self.meter.advance)
-        return Trained(
-            self._form(variant, model, False),
-            self._timed(variant, model, None),
-            self._timed(variant, model, True) if variant == SMR and not model.graph.timed else None,
-        )
+        return Trained(self, variant, model.eval())
 
-    def _timed(self, variant: str, model: CompiledModel, stepped: bool | None) -> CompiledModel | None:
-        try:
-            return self._form(variant, model, True, stepped)
-        except SmrError as error:
-            self.why_untimed = str(error)
-            return None
-
-    def _form(self, variant: str, model: CompiledModel, timed: bool, stepped: bool | None = None) -> CompiledModel:
-        """A form of a model, with its weights."""
-        form = plain(clocked(self.subject.variant(variant), timed, stepped), 0)
-        take_over(form, model.state_dict())
-        return form.eval()
+    def following(self, variant: str) -> Callable[[str], None]:
+        """What tells which core of a variant is followed."""
+        return lambda key: self.meter.start(f"following {key} of {variant}")
 
     # --- inputs
 

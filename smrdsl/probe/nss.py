@@ -5,7 +5,6 @@ The model is asked on sequences four times as long as it was trained on, so that
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from smrdsl.probe.follow import Modelled, Parting
 from smrdsl.probe.handmade import SHOWN, Growth, handmade
-from smrdsl.probe.lab import Lab
+from smrdsl.probe.lab import ASKING, Lab
 from smrdsl.probe.streams import pair_of
 
 LONGER = 4
@@ -26,8 +25,9 @@ class CoreDeviation:
     """One core of one variant: means over the sequences at some times, and figures over all of them.
 
     deviation, bound: absolute; relative: over the root mean square of the state. slope: of ln of the deviation over
-    the last half, per sample. tightest: the largest share of the bound that was reached behind the first quarter (the
-    first sample reaches all of it); holds: whether the bound was never passed.
+    the last half, per sample; None where nothing parts, or numbers overflow. tightest: the largest share of the bound
+    that was reached behind the first quarter (the first sample reaches all of it); holds: whether the bound was never
+    passed; None where there is no bound, or numbers overflow.
     closed: b kappa sup|eps| / (1 - rho).
     """
 
@@ -38,7 +38,7 @@ class CoreDeviation:
     deviation: list[float]
     relative: list[float]
     bound: list[float]
-    slope: float
+    slope: float | None
     mean_relative: float
     tightest: float | None
     holds: bool | None
@@ -64,10 +64,10 @@ def nss(lab: Lab, variants: list[str], seeds: int = 20) -> Nss:
     found, unknown = [], []
     for variant in variants:
         model = lab.trained(variant, 0).blind
-        lab.meter.start(f"following the states of {variant}")
         cores = Modelled.of(model)
         unknown = cores.unknown
-        found += [deviation_of(variant, p) for p in pair.parted(cores)]
+        found += [deviation_of(variant, p) for p in pair.parted(cores, lab.following(variant))]
+        lab.meter.advance(ASKING * LONGER)
     return Nss(growths, found, length, pair.local, unknown)
 
 
@@ -77,7 +77,7 @@ def deviation_of(variant: str, p: Parting) -> CoreDeviation:
     kept = np.unique(np.linspace(0, length - 1, SHOWN).astype(int))
     mean, half = p.deviation.mean(1), length // 2
     tightest = holds = None
-    if p.bound.numel():
+    if p.bound.numel() and bool((p.deviation + p.bound).isfinite().all()):
         share = (p.deviation / p.bound.clamp_min(1e-300)).where(p.bound > 1e-12 * p.bound.max(), 0)
         tightest, holds = float(share[length // 4 :].max()), bool(share.max() <= 1 + 1e-6)
     return CoreDeviation(
@@ -92,10 +92,9 @@ def _at(values: Tensor, kept: np.ndarray) -> list[float]:
     return values.numpy()[kept].tolist()
 
 
-def slope(deviation: Tensor) -> float:
-    """Of its logarithm, per sample; 0 where nothing parts."""
+def slope(deviation: Tensor) -> float | None:
+    """Of its logarithm, per sample; None where it has none."""
     values = deviation.numpy()
-    if not (values > 0).all():
-        return 0.0
-    found = float(np.polyfit(np.arange(len(values)), np.log(values), 1)[0])
-    return found if math.isfinite(found) else 0.0
+    if not ((values > 0) & np.isfinite(values)).all():
+        return None
+    return float(np.polyfit(np.arange(len(values)), np.log(values), 1)[0])

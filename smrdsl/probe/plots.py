@@ -1,6 +1,7 @@
 """Plots: the pictures of the report, as SVG text. Only user of matplotlib, which comes with the extra `probe`.
 
-A colour stands for a variant, a dash for its clock or a bound; hues are those of `draw/palette.py`.
+A colour stands for a variant, dashes or hatches for a clock that it was not trained under, dots for a bound; hues are
+those of `draw/palette.py`.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ import numpy as np
 from smrdsl.core.errors import SmrError
 from smrdsl.probe.handmade import PRE, RADII, Growth
 from smrdsl.probe.nss import CoreDeviation
-from smrdsl.probe.sampling import BLIND, RESCALED, TOLD, Sampling, cell, rows
+from smrdsl.probe.sampling import BLIND, RESCALED, Sampling, aside, cell, rows
 from smrdsl.probe.subject import CONTROL, HOST, SMR, STEPS, TITLES
 from smrdsl.probe.volterra import Volterra
 
 COLOURS = {HOST: "#3d4858", SMR: "#b03a00", CONTROL: "#0a62a0", STEPS: "#8d2f70"}
 SHADES = ("#00775a", "#0a62a0", "#968600", "#b03a00", "#8d2f70")
-DASHES = {BLIND: "-", RESCALED: "--", TOLD: ":"}
 FRONT = {"none": "nothing in front", "smr": "behind an SMR", "fir": "behind a filter with zeros at the poles"}
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -41,10 +41,11 @@ CORES_SHOWN = 4
 
 
 def plain_numbers(axis: Any) -> None:
-    """Ticks at 1, 2 and 5 of a logarithmic axis, written out."""
+    """Ticks at 1, 2 and 5 of a logarithmic axis, and more of them where it is short, written out."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0)))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0) if high > 10 * low else (1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 7.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
@@ -77,10 +78,10 @@ def growths(found: Sequence[Growth]) -> str:
         for axes, pre in zip(figure.subplots(1, len(PRE), sharey=True), PRE, strict=True):
             for colour, radius in zip(SHADES, RADII, strict=True):
                 g = next(g for g in found if g.pre == pre and g.radius == radius)
-                axes.semilogy(g.times, g.deviation, color=colour, lw=1.1, label=f"rho = {radius:g}")
+                axes.semilogy(g.times, g.deviation, color=colour, lw=1.1, label=f"ρ = {radius:g}")
                 axes.semilogy(g.times, g.bound, color=colour, lw=0.8, ls=":")
             axes.set(title=FRONT[pre], xlabel="samples", ylim=(1e-4, 1e7))
-        figure.axes[0].set_ylabel("|e|; dotted: its bound")
+        figure.axes[0].set_ylabel("$|e_t|$; dotted: its bound")
         handles, names = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=len(RADII))
 
@@ -111,9 +112,11 @@ def deviations(found: Sequence[CoreDeviation]) -> str:
                     above.semilogy(d.times, np.maximum(d.bound, 1e-12), color=colour, lw=0.9, ls=":")
                 below.plot(d.times, np.multiply(d.relative, 100), color=colour, lw=1)
             above.set_title(key)
-            below.set(xlabel="samples", ylim=(0, None))
-        panels[0, 0].set_ylabel("|x' - x|; dotted: bound")
-        panels[1, 0].set_ylabel("|x' - x| / rms |x|, %")
+            below.set(xlabel="samples")
+        panels[0, 0].set_ylabel("$|e_t|$; dotted: its bound")
+        panels[1, 0].set_ylabel("$|e_t|$ / rms $|x|$, %")
+        panels[1, 0].set_ylim(bottom=0)  # of the row, once all of it is drawn
+        plain_numbers(panels[0, 0].yaxis)
         handles, names = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=2)
 
@@ -133,8 +136,9 @@ def over_time(s: Sampling) -> str:
                     t = np.arange(1, curves.shape[1] + 1)
                     axes.plot(t, curves.mean(0), color=COLOURS[variant], lw=1.1, label=TITLES[variant])
                     axes.fill_between(t, curves.min(0), curves.max(0), color=COLOURS[variant], alpha=0.12, lw=0)
-            axes.set(title=key, xlabel="samples", ylim=(0, None))
-        panels[0].set_ylabel("|x' - x| / rms |x|, %")
+            axes.set(title=key, xlabel="samples")
+        panels[0].set_ylim(bottom=0)
+        panels[0].set_ylabel("$|e_t|$ / rms $|x|$, %")
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=3)
 
@@ -150,17 +154,16 @@ def against_rate(s: Sampling) -> str:
 
     def paint(figure: Any) -> None:
         axes = figure.subplots()
-        for variant, clock in rows(s):
-            if clock == TOLD:
-                continue
+        kinds = [row for row in rows(s) if row[1] in (s.clock, RESCALED)]
+        for i, (variant, clock) in enumerate(kinds):
             names = {r: "clean" if r == 1 else f"rate={r:g}" for r in rates}
-            cells = {r: cell(s, variant, BLIND if r == 1 else clock, name) for r, name in names.items()}
+            cells = {r: cell(s, variant, BLIND if r == 1 and clock == RESCALED else clock, n) for r, n in names.items()}
             found = {r: c for r, c in cells.items() if c}
             mean, spread = ([getattr(c, a) for c in found.values()] for a in ("mean", "spread"))
-            label = TITLES[variant] + (", step rescaled" if clock == RESCALED else "")
-            axes.errorbar(
-                [*found], mean, spread, color=COLOURS[variant], ls=DASHES[clock], lw=1.2, capsize=2, label=label
-            )
+            beside = 2 ** (0.02 * (i - (len(kinds) - 1) / 2))  # so that no bar hides another
+            name = TITLES[variant] + aside(s, variant, clock)
+            axes.errorbar([r * beside for r in found], mean, spread, color=COLOURS[variant], lw=1.2, capsize=2,
+                          ls="-" if clock == s.clock else "--", label=name)  # fmt: skip
         axes.set(xlabel="rate (spacing of the samples, 1 as trained)", ylabel="error / std of the target", yscale="log")
         axes.set_xscale("log", base=2)
         axes.set_xticks(rates, [f"{r:g}" for r in rates])
@@ -174,7 +177,7 @@ def against_rate(s: Sampling) -> str:
 def ratios(s: Sampling) -> str:
     """How many times its clean error every variant has on a grid, blind and told."""
     wanted = [g for g in s.grids if g != "clean"]
-    kinds = [row for row in rows(s) if row[1] != RESCALED and (row[1] == BLIND or row[0] in (HOST, SMR, STEPS))]
+    kinds = [row for row in rows(s) if row[1] != RESCALED and (row[1] == s.clock or row[0] in (HOST, SMR, STEPS))]
 
     def paint(figure: Any) -> None:
         axes = figure.subplots()
@@ -182,13 +185,15 @@ def ratios(s: Sampling) -> str:
         for i, (variant, clock) in enumerate(kinds):
             cells = [cell(s, variant, clock, g) for g in wanted]
             heights = [c.to_clean if c else math.nan for c in cells]
-            label = TITLES[variant] + (", told the gaps" if clock == TOLD else "")
             x = np.arange(len(wanted)) + (i - (len(kinds) - 1) / 2) * size
-            filled = clock == BLIND
-            axes.bar(x, heights, size * 0.92, label=label, color=COLOURS[variant] if filled else "none",
-                     edgecolor=COLOURS[variant], lw=0.9, hatch="" if filled else "/////")  # fmt: skip
+            filled = clock == s.clock
+            name = TITLES[variant] + aside(s, variant, clock)
+            axes.bar(x, heights, size * 0.92, label=name, edgecolor=COLOURS[variant], lw=0.9,
+                     color=COLOURS[variant] if filled else "none", hatch="" if filled else "/////")  # fmt: skip
         axes.axhline(1, color="#828c9a", lw=0.8)
         axes.set(ylabel="error / its clean error", yscale="log")
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, 0.8), max(high, 1.25))
         axes.set_xticks(range(len(wanted)), wanted, rotation=25, ha="right")
         plain_numbers(axes.yaxis)
         figure.legend(loc="outside upper center", ncols=2)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from smrdsl.core.write import write_whole
+from smrdsl.core.errors import Diagnostic, SpecError
+from smrdsl.core.write import check_folder, write_whole
 from smrdsl.probe.insert import Insert
 from smrdsl.probe.nss import Nss
 from smrdsl.probe.sampling import Sampling
@@ -37,6 +39,8 @@ class About:
     timed: bool
     looks_ahead: bool
     version: str
+    format: int = 1
+    """Of the numbers as JSON, docs/probe.md; within one, keys are only added."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,25 @@ class Result:
         return page(self)
 
     def save(self, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
-        """Write the page and the numbers into a folder, and give their paths."""
-        place = Path(folder)
+        """Write the page and the numbers into a folder, and give their paths. Raises `SpecError` (E0604)."""
+        place = made_folder(folder)
         text, data = self.page(), self.as_json()
-        place.mkdir(parents=True, exist_ok=True)
         write_whole(place / PAGE, text.encode())
         write_whole(place / DATA, data.encode())
         return place / PAGE, place / DATA
+
+
+def made_folder(folder: str | os.PathLike[str]) -> Path:
+    """The folder of a probe: a new or empty one, or one of an earlier probe. Raises `SpecError` (E0604)."""
+    place = Path(folder)
+    check_folder(place, lambda found: (found / DATA).is_file() and not (found / PAGE).is_dir())
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            return place
+    except OSError as error:
+        message = f"cannot write into {place}: {error.strerror or error}"
+        raise SpecError([Diagnostic("E0604", message, file=str(place))]) from None
 
 
 def _finite(value: Any) -> Any:

@@ -10,15 +10,16 @@ from typing import Any
 from smrdsl import __version__
 from smrdsl.core.errors import SmrError, did_you_mean
 from smrdsl.data.grids import STUDY, grid
+from smrdsl.data.signals import SPAN
 from smrdsl.data.signals import task as task_of
 from smrdsl.probe.fit import Recipe
-from smrdsl.probe.insert import insert
-from smrdsl.probe.lab import Lab, Meter, Tell
-from smrdsl.probe.nss import nss
+from smrdsl.probe.insert import EXACT, RANDOM, insert
+from smrdsl.probe.lab import ASKING, Lab, Meter, Tell
+from smrdsl.probe.nss import LONGER, nss
 from smrdsl.probe.result import About, Result
-from smrdsl.probe.sampling import EFFORT, sampling
+from smrdsl.probe.sampling import sampling
 from smrdsl.probe.stability import stability
-from smrdsl.probe.subject import EDITS, HOST, SMR, STEPS, Subject, fit_of, subject_of
+from smrdsl.probe.subject import HOST, SMR, STEPS, Subject, fit_of, subject_of, trained_weights
 from smrdsl.probe.volterra import volterra
 from smrdsl.runtime.model import CompiledModel
 
@@ -75,13 +76,14 @@ def probe_subject(
     lab = lab_of(subject, task, seeds, quick, recipe or recipe_of(quick), tell or (lambda doing, share: None))
     variants = subject.variants
     blind = [v for v in variants if v != STEPS]
-    lab.meter.total = _effort(lab, wanted, variants)
+    grids = QUICK_GRIDS if quick else STUDY
+    lab.meter.total = _effort(lab, wanted, variants, len(grids))
     return Result(
         _about(lab, variants),
         stability(lab, blind) if "stability" in wanted else None,
         nss(lab, [HOST, SMR], 5 if quick else 20) if "nss" in wanted else None,
-        sampling(lab, variants, QUICK_GRIDS if quick else STUDY) if "sampling" in wanted else None,
-        volterra(lab.seeds, replace(lab.recipe, grid="clean", rate=0.01), lab.meter) if "volterra" in wanted else None,
+        sampling(lab, variants, grids) if "sampling" in wanted else None,
+        volterra(lab.seeds, _linear_recipe(lab.recipe, quick), lab.meter) if "volterra" in wanted else None,
         insert(lab) if "insert" in wanted else None,
     )
 
@@ -96,6 +98,11 @@ def recipe_of(quick: bool = False, **given: Any) -> Recipe:
     return Recipe(**{**(QUICK if quick else {}), **{k: v for k, v in given.items() if v is not None}})
 
 
+def _linear_recipe(recipe: Recipe, quick: bool) -> Recipe:
+    """That of the linear host, whose learning rate is not the user's model's: in few steps it has to be higher."""
+    return replace(recipe, grid="clean", rate=0.03 if quick else 0.01)
+
+
 def lab_of(subject: Subject, task: str | None, seeds: int | None, quick: bool, recipe: Recipe, tell: Tell) -> Lab:
     fit = fit_of(subject.given.graph)
     ahead = bool(subject.given.graph.look_ahead())
@@ -103,25 +110,39 @@ def lab_of(subject: Subject, task: str | None, seeds: int | None, quick: bool, r
     if task is not None and not fit.fits:
         raise SmrError(f"the task `{task}` does not fit the model `{subject.name}`: {fit.why_not}")
     grid(recipe.grid)  # which says what is no grid
+    if chosen.name == "mg" and LONGER * recipe.length > SPAN:
+        raise SmrError(
+            f"the task `mg` is known for {SPAN} steps, and states are followed over {LONGER} lengths: --length is at "
+            f"most {SPAN // LONGER}"
+        )
+    if seeds is not None and seeds < 1:
+        raise SmrError(f"{seeds} seeds: at least one model is needed")
     given = subject.weights is not None
     count = seeds or (QUICK_SEEDS if quick else SEEDS)
     trains = fit.fits and not given
     scores = fit.fits and (not given or task is not None)
     tested = FEW if quick or not scores else MANY
-    return Lab(subject, fit, chosen, recipe, count, trains, scores, Meter(tell), tested)
+    weights = trained_weights(subject) if given else {}
+    return Lab(subject, fit, chosen, recipe, count, trains, scores, Meter(tell), tested, weights)
 
 
-def _effort(lab: Lab, wanted: tuple[str, ...], variants: list[str]) -> int:
+def _effort(lab: Lab, wanted: tuple[str, ...], variants: list[str], grids: int) -> int:
     """The work of these parts in training steps, for the progress that is told."""
     seeds, one = lab.runs, lab.recipe.steps if lab.trains else 0
-    trained = {(v, 0) for v in variants} if {"stability", "nss"} & {*wanted} else set()
-    if "sampling" in wanted:
+    blind = [v for v in variants if v != STEPS]
+    trained = {(v, 0) for v in blind if "stability" in wanted or ("nss" in wanted and v in (HOST, SMR))}
+    if "sampling" in wanted and not lab.fit.tokens:
         trained |= {(v, s) for v in variants for s in range(seeds)}
     if "insert" in wanted:
         trained |= {(HOST, s) for s in range(seeds)}
-    total = one * len(trained)
-    total += EFFORT * seeds * len(variants) if "sampling" in wanted else 0
-    return total + (3 * lab.seeds * lab.recipe.steps if "volterra" in wanted else 0)
+    asked = {
+        "stability": len(blind),
+        "nss": 2 * LONGER,
+        "sampling": seeds * len(variants) * grids * (not lab.fit.tokens),
+        "insert": seeds * len(EXACT | RANDOM),
+    }
+    steps = one * len(trained) + 3 * lab.seeds * lab.recipe.steps * ("volterra" in wanted)
+    return steps + ASKING * sum(asked.get(part, 0) for part in wanted)
 
 
 def _told(subject: Subject) -> str | None:
@@ -142,7 +163,7 @@ def _about(lab: Lab, variants: list[str]) -> About:
         task=lab.task.name,
         as_given=subject.as_given,
         variants=tuple(variants),
-        edits=dict(EDITS),
+        edits={v: subject.edit(v) for v in variants},
         seeds=lab.runs,
         recipe=asdict(lab.recipe),
         weights=_told(subject),

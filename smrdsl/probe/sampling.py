@@ -1,8 +1,9 @@
 """Sampling: what grids that a model was not trained on do to it, and what SMR, a linear filter or the clock change.
 
 A row is a variant under a clock: `blind` knows nothing of the gaps, `rescaled` has its step scaled by the mean gap of
-the grid, `told` gets every gap. The weights are those of training in all three. Errors are compared within a seed: the
-same training draws, the same test sequences, and the initial values that the variants share.
+the grid, `told` gets every gap. The weights are those of training in all three; a timed model was trained `told`, any
+other `blind`. Errors are compared within a seed: the same training draws, the same test sequences, and the initial
+values that the variants share.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from smrdsl.core.errors import SmrError
 from smrdsl.data.grids import STUDY, grid
 from smrdsl.probe.fit import Batch, error
 from smrdsl.probe.follow import Modelled
-from smrdsl.probe.lab import Lab, Trained
+from smrdsl.probe.lab import ASKING, Lab, Trained
 from smrdsl.probe.streams import JITTER, pair_of
-from smrdsl.probe.subject import HOST, STEPS
+from smrdsl.probe.subject import HOST, STEPS, TITLES
+from smrdsl.probe.words import some
 
 BLIND, RESCALED, TOLD = "blind", "rescaled", "told"
-EFFORT = 60
-"""What asking a model takes, in training steps."""
+CLOCKS = {BLIND: ", not told the gaps", RESCALED: ", step rescaled", TOLD: ", told the gaps"}
 FOLLOWED = 16
 """Sequences whose states are followed."""
 LEVEL = 1 - 1e-4
@@ -35,7 +36,8 @@ LEVEL = 1 - 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One model on one grid: error, or how far its output moved, over the root mean square of the output.
+    """One model on one grid: error, or how far its output moved, over the root mean square of the output; None where
+    they are not finite.
 
     changed: the share of sequences, or samples, whose largest output is another one.
     """
@@ -45,7 +47,7 @@ class Score:
     seed: int
     grid: str
     error: float | None
-    moved: float
+    moved: float | None
     changed: float | None
 
 
@@ -64,13 +66,19 @@ class States:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """The part. `scored`: whether there are errors; `why_not` says why there are none, or no states."""
+    """The part. `scored`: whether there are errors; notes: what could not be asked, and why; clock: under which the
+    model was trained, and all errors are compared with the host's under it."""
 
     grids: list[str]
     scores: list[Score]
     states: list[States]
     scored: bool
     notes: list[str]
+    clock: str = BLIND
+
+    @property
+    def perturbed(self) -> list[str]:
+        return [g for g in self.grids if g != "clean"]
 
 
 def sampling(lab: Lab, variants: list[str], grids: tuple[str, ...] = STUDY) -> Sampling:
@@ -81,13 +89,15 @@ def sampling(lab: Lab, variants: list[str], grids: tuple[str, ...] = STUDY) -> S
     for seed in range(lab.runs):
         for variant in variants:
             trained = lab.trained(variant, seed)
-            lab.meter.start(f"asking {variant}, seed {seed}, on {len(grids)} grids")
             scores += _scores(lab, variant, seed, trained, grids)
             states += _states(lab, variant, seed, trained)
-            lab.meter.advance(EFFORT)
-    if not scores or all(s.clock == BLIND for s in scores):
+    if all(s.clock == BLIND for s in scores):
         notes.append(f"It cannot be told the gaps: {lab.why_untimed or 'no core uses the step'}.")
-    return Sampling(list(grids), scores, states, lab.scores, notes)
+    lost = dict.fromkeys(f"{TITLES[s.variant]} on {s.grid}" for s in scores if s.moved is None)
+    if lost:
+        notes.append(f"There are outputs that are not finite: {some(lost)}.")
+    clock = TOLD if lab.subject.given.graph.timed else BLIND
+    return Sampling(list(grids), scores, states, lab.scores, notes, clock)
 
 
 @torch.no_grad()
@@ -96,14 +106,20 @@ def _scores(lab: Lab, variant: str, seed: int, trained: Trained, grids: tuple[st
     rows = lab.tested * (2 if lab.fit.paired else 1)
     clean: dict[tuple[str, str], Tensor] = {}
     for name in grids:
+        lab.meter.start(f"asking {variant}, seed {seed}, on {name}")
         batch = lab.batch(name, seed, rows)
         for kind, clock, y in _outputs(lab, variant, trained, name, batch):
             before = clean.setdefault((kind, _as_trained(clock)), y)
             scale = before.square().mean().sqrt().clamp_min(1e-30)
-            shift = float((y - before).square().mean().sqrt() / scale)
-            missed = error(y, batch.y, lab.recipe.burn_in) if lab.scores else None
+            shift = _finite(float((y - before).square().mean().sqrt() / scale))
+            missed = _finite(error(y, batch.y, lab.recipe.burn_in)) if lab.scores else None
             found.append(Score(kind, clock, seed, name, missed, shift, _changed(y, before)))
+        lab.meter.advance(ASKING)
     return found
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _as_trained(clock: str) -> str:
@@ -137,7 +153,7 @@ def _states(lab: Lab, variant: str, seed: int, trained: Trained) -> list[States]
     if variant == STEPS:
         return []
     found = []
-    for p in pair_of(lab, seed, FOLLOWED, where=JITTER).parted(Modelled.of(trained.blind)):
+    for p in pair_of(lab, seed, FOLLOWED, where=JITTER).parted(Modelled.of(trained.blind), lab.following(variant)):
         relative = p.relative.mean(1)
         held = float(p.held[lab.recipe.burn_in :].mean()) if p.held.numel() else None
         mean = float(relative[lab.recipe.burn_in :].mean())
@@ -151,7 +167,8 @@ def _states(lab: Lab, variant: str, seed: int, trained: Trained) -> list[States]
 @dataclass(frozen=True, slots=True)
 class Cell:
     """Errors of a row on a grid over the seeds: mean and standard deviation, mean ratio to its own clean error, and,
-    against the blind host of the same seed, the geometric mean of the ratio and how often it was below and above 1."""
+    against the host of the same seed as it was trained, the geometric mean of the ratio and how often it was below and
+    above 1."""
 
     mean: float
     spread: float
@@ -169,7 +186,7 @@ def cell(s: Sampling, variant: str, clock: str, name: str) -> Cell | None:
     if not values:
         return None
     clean = _errors(s, variant, _as_trained(clock), "clean")
-    host = _errors(s, HOST, BLIND, name)
+    host = _errors(s, HOST, s.clock, name)
     ratios = [values[seed] / host[seed] for seed in values if host.get(seed)]
     return Cell(
         statistics.fmean(values.values()),
@@ -188,6 +205,23 @@ def _errors(s: Sampling, variant: str, clock: str, name: str) -> dict[int, float
         for x in s.scores
         if x.error is not None and (x.variant, x.clock, x.grid) == (variant, clock, name)
     }
+
+
+def over_grids(s: Sampling, variant: str, clock: str) -> float | None:
+    """The geometric mean of the paired ratio over the perturbed grids; where there is nothing to rescale, without.
+
+    None where there is no such row, or no error on a grid.
+    """
+    if (variant, clock) not in rows(s):
+        return None
+    cells = [cell(s, variant, clock, g) or cell(s, variant, _as_trained(clock), g) for g in s.perturbed]
+    found = [c.paired for c in cells if c and c.paired > 0]
+    return math.exp(statistics.fmean(map(math.log, found))) if len(found) == len(cells) > 0 else None
+
+
+def aside(s: Sampling, variant: str, clock: str) -> str:
+    """What is said of a clock behind the name of a variant: nothing, where it was trained under it."""
+    return "" if clock == s.clock or variant == STEPS else CLOCKS[clock]
 
 
 def rows(s: Sampling) -> list[tuple[str, str]]:

@@ -11,16 +11,25 @@ from smrdsl.probe.words import count, listed, opening, percent, span
 
 POINTS = 0.02
 """A share that rises by less than this does not rise."""
+GIVEN = (
+    "All variants have the weights of one model: ratios tell what a part does in it, not what training with it brings."
+)
+CLOCKS = {
+    BLIND: "Not telling the cores the gaps",
+    RESCALED: "Scaling the step by the mean gap",
+    TOLD: "Telling the cores every gap",
+}
 
 
-def sampling_sentences(s: Sampling, seeds: int, why: str) -> Iterator[str]:
+def sampling_sentences(s: Sampling, seeds: int, why: str, given: bool = False) -> Iterator[str]:
+    """seeds: how many there are; why: there are no errors; given: whether the weights were, those of one model."""
     yield from s.notes
     if not s.grids:
         return
     if s.scored:
         yield from _broken(s)
         yield from _compared(s, SMR, "SMR")
-        yield from _chance(s, seeds)
+        yield GIVEN if given else _chance(s, seeds)
         yield from _compared(s, CONTROL, "The linear filter")
         yield from _against_filter(s)
         yield from _clocks(s)
@@ -30,33 +39,48 @@ def sampling_sentences(s: Sampling, seeds: int, why: str) -> Iterator[str]:
     yield from _held(s)
 
 
-def _perturbed(s: Sampling) -> list[str]:
-    return [g for g in s.grids if g != "clean"]
+def moved(s: Sampling, variant: str) -> dict[str, float]:
+    """Perturbed grid -> how far the outputs of a variant move there, in the mean over the seeds."""
+    found: dict[str, list[float]] = {}
+    for x in s.scores:
+        if (x.variant, x.clock) == (variant, s.clock) and x.grid in s.perturbed and x.moved is not None:
+            found.setdefault(x.grid, []).append(x.moved)
+    return {g: statistics.fmean(values) for g, values in found.items()}
+
+
+def changed(s: Sampling, variant: str) -> str:
+    """The largest share of decisions that change on a grid, in words; nothing, where there are none to take."""
+    shares = [x.changed for x in s.scores if (x.variant, x.clock) == (variant, s.clock) and x.changed is not None]
+    return f"; up to {max(shares):.0%} of its decisions change" if shares else ""
 
 
 def _moved(s: Sampling) -> Iterator[str]:
-    for variant in dict.fromkeys(x.variant for x in s.scores if x.clock == BLIND):
-        moved = {
-            g: statistics.fmean(x.moved for x in s.scores if (x.variant, x.clock, x.grid) == (variant, BLIND, g))
-            for g in _perturbed(s)
-        }
-        worst = max(moved, key=lambda g: moved[g])
-        yield f"{opening(TITLES[variant])}, outputs move by {percent(moved.values())} of their size; most on {worst}."
+    for variant in dict.fromkeys(x.variant for x in s.scores if x.clock == s.clock):
+        found = moved(s, variant)
+        if found:
+            where = f"in {TITLES[variant]}" if variant == HOST else TITLES[variant]
+            worst = max(found, key=lambda g: found[g])
+            yield (
+                f"{opening(where)}, outputs move by {percent(found.values())} of their size, most on "
+                f"{worst}{changed(s, variant)}."
+            )
 
 
 def _broken(s: Sampling) -> Iterator[str]:
-    cells = {g: c for g in s.grids if (c := cell(s, HOST, BLIND, g))}
-    worst = max(_perturbed(s), key=lambda g: cells[g].to_clean)
-    mildest = min(_perturbed(s), key=lambda g: cells[g].to_clean)
+    clean = cell(s, HOST, s.clock, "clean")
+    cells = {g: c for g in s.perturbed if (c := cell(s, HOST, s.clock, g))}
+    if clean is None or not cells:
+        return
+    worst, mildest = (choose(cells, key=lambda g: cells[g].to_clean) for choose in (max, min))
     yield (
-        f"The model without SMR has an error of {cells['clean'].mean:.3g} on its own grid, on others "
+        f"The model without SMR has an error of {clean.mean:.3g} on the uniform grid, on others "
         f"{cells[mildest].to_clean:.3g} ({mildest}) to {cells[worst].to_clean:.3g} times that ({worst})."
     )
 
 
 def _compared(s: Sampling, variant: str, what: str) -> Iterator[str]:
-    clean = cell(s, variant, BLIND, "clean")
-    cells = {g: c for g in _perturbed(s) if (c := cell(s, variant, BLIND, g))}
+    clean = cell(s, variant, s.clock, "clean")
+    cells = {g: c for g in s.perturbed if (c := cell(s, variant, s.clock, g))}
     if clean is None or not cells:
         return
     better = [g for g, c in cells.items() if c.wins == c.count]
@@ -68,41 +92,42 @@ def _compared(s: Sampling, variant: str, what: str) -> Iterator[str]:
     )
 
 
-def _chance(s: Sampling, seeds: int) -> Iterator[str]:
-    chance, grids = 0.5**seeds, len(_perturbed(s))
-    yield (
+def _chance(s: Sampling, seeds: int) -> str:
+    chance, grids = 0.5**seeds, len(s.perturbed)
+    return (
         f"With {count(seeds, 'seed')}, chance alone is better in every one with probability {chance:.2g}: on {grids} "
         f"grids {grids * chance:.2g} times."
     )
 
 
 def _against_filter(s: Sampling) -> Iterator[str]:
-    grids = [g for g in s.grids if cell(s, SMR, BLIND, g) and cell(s, CONTROL, BLIND, g)]
+    grids = [g for g in s.grids if cell(s, SMR, s.clock, g) and cell(s, CONTROL, s.clock, g)]
     lower = [g for g in grids if _mean(s, SMR, g) < _mean(s, CONTROL, g)]
     where = f"{len(lower)} of {len(grids)} grids: {listed(lower)}"
     yield f"In the mean, SMR has a lower error than the linear filter on {where}."
 
 
 def _mean(s: Sampling, variant: str, name: str) -> float:
-    found = cell(s, variant, BLIND, name)
+    found = cell(s, variant, s.clock, name)
     assert found is not None
     return found.mean
 
 
 def _clocks(s: Sampling) -> Iterator[str]:
-    for clock, what in ((RESCALED, "Scaling the step by the mean gap"), (TOLD, "Telling the cores every gap")):
-        cells = {g: c for g in _perturbed(s) if (c := cell(s, HOST, clock, g))}
-        if cells:
+    for clock, what in CLOCKS.items():
+        cells = {g: c for g in s.perturbed if (c := cell(s, HOST, clock, g))}
+        if cells and clock != s.clock:
             best = min(cells, key=lambda g: cells[g].paired)
             helped = [g for g, c in cells.items() if c.wins == c.count]
             yield (
-                f"{what}, without training anew, multiplies the error by {span(c.paired for c in cells.values())}; it "
-                f"helps most on {best}, and in every seed on {len(helped)} of {len(cells)} grids."
+                f"{what}, without training anew, multiplies the error by {span(c.paired for c in cells.values())}: "
+                f"least on {best}; it is better in every seed on {len(helped)} of {len(cells)} grids."
             )
     told, steps = cell(s, SMR, TOLD, "jitter=0.3"), cell(s, STEPS, TOLD, "jitter=0.3")
     if told and steps:
-        both = f"{steps.mean:.3g}, one that does not {told.mean:.3g}"
-        yield f"On jitter=0.3 a gate that sees the step has an error of {both}."
+        weights = "trained so" if s.clock == TOLD else "with the weights of one that does not"
+        errors = f"has an error of {steps.mean:.3g}; the other has {told.mean:.3g}"
+        yield f"On jitter=0.3 a gate that sees the step, {weights}, {errors}."
 
 
 def _held(s: Sampling) -> Iterator[str]:

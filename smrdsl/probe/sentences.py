@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from smrdsl.probe.handmade import Growth
 from smrdsl.probe.insert import EXACT, Insert
-from smrdsl.probe.nss import Nss
+from smrdsl.probe.nss import CoreDeviation, Nss
 from smrdsl.probe.result import Result
 from smrdsl.probe.sampling_sentences import sampling_sentences
 from smrdsl.probe.stability import CoreFigures, Stability
@@ -16,7 +16,7 @@ from smrdsl.probe.volterra import Volterra
 from smrdsl.probe.words import count, listed, opening, percent, some, span
 
 SAME_SLOPE, NO_SLOPE = 1e-3, 5e-3
-"""A slope within the first of ln rho is its rate; one below the second is none."""
+"""A slope within the first of ln ρ is its rate; one below the second is none."""
 LINEAR_FAILS, GATE_HELPS = 0.95, 0.45
 """Errors of the linear host above and below which a sentence says so."""
 
@@ -29,7 +29,8 @@ def sentences(r: Result) -> dict[str, list[str]]:
     if r.nss is not None:
         told["nss"] = _nss(r.nss)
     if r.sampling is not None:
-        told["sampling"] = sampling_sentences(r.sampling, r.about.seeds, r.about.why_no_error)
+        a = r.about
+        told["sampling"] = sampling_sentences(r.sampling, a.seeds, a.why_no_error, a.weights is not None)
     if r.volterra is not None:
         told["volterra"] = _volterra(r.volterra)
     if r.insert is not None:
@@ -43,14 +44,14 @@ def sentences(r: Result) -> dict[str, list[str]]:
 def _stability(found: list[Stability], given: str) -> Iterator[str]:
     own = next(s for s in found if s.variant == given)
     yield from _spectra([c for c in own.cores if c.radius is not None])
-    for c in own.cores:
-        if c.factors:
-            low, middle, high = c.factors
-            follows = "its states decay at each of them" if high < 1 else "some states grow"
-            yield (
-                f"{c.key} makes A of its input: over the samples seen |A| is {low:.3g} to {high:.5g}, {middle:.3g} in "
-                f"the middle, so that {follows}."
-            )
+    factors = {c.key: c.factors for c in own.cores if c.factors}
+    if factors:
+        low, high = min(low for low, _, _ in factors.values()), max(high for _, _, high in factors.values())
+        follows = "states decay at each of them" if high < 1 else "some states grow"
+        yield (
+            f"A is made of the input in {some(factors)}: over the samples seen |A| is {low:.3g} to {high:.5g}, "
+            f"{span(middle for _, middle, _ in factors.values())} in the middle, so that {follows}."
+        )
     unknown = [c.key for c in own.cores if c.kind == "unknown"]
     if unknown:
         yield f"There is no one state of real numbers to look at in {some(unknown)}."
@@ -62,7 +63,7 @@ def _stability(found: list[Stability], given: str) -> Iterator[str]:
             g = max(s.gates, key=lambda g: g.gamma)
             measured = max(x.measured for x in s.gates)
             yield (
-                f"{opening(TITLES[s.variant])}, an error may grow by up to Gamma = {g.gamma:.3g} in the gate ({g.key}, "
+                f"{opening(TITLES[s.variant])}, an error may grow by up to Γ = {g.gamma:.3g} in the gate ({g.key}, "
                 f"inputs up to {g.zeta:.3g}); at most {measured:.3g} was measured."
             )
 
@@ -77,7 +78,7 @@ def _spectra(steady: list[CoreFigures]) -> Iterator[str]:
     if unstable:
         yield (
             f"{len(unstable)} of {count(len(steady), 'core')} have a spectral radius of 1 or more, {worst.key} the "
-            f"largest with {radius:.5g}: an error of the input does not die out there, and grows by ln rho = "
+            f"largest with {radius:.5g}: an error of the input does not die out there, and grows by ln ρ = "
             f"{math.log(radius):.2g} a sample."
         )
     else:
@@ -99,7 +100,7 @@ def _nss(n: Nss) -> Iterator[str]:
     above = [g for g in n.growths if g.radius > 1]
     for pre, what in (("none", "With nothing in front"), ("smr", "Behind an SMR with random memories")):
         grown = [g for g in above if g.pre == pre]
-        slopes = listed(f"{g.slope:+.4f} (ln rho {math.log(g.radius):+.4f})" for g in grown)
+        slopes = listed(f"{g.slope:+.4f} (ln ρ {math.log(g.radius):+.4f})" for g in grown)
         same = all(abs(g.slope - math.log(g.radius)) < SAME_SLOPE for g in grown)
         verdict = "the rate of the spectrum" if same else "not the rate of the spectrum"
         yield f"{what}, ln|e| of the system made by hand grows by {slopes} a sample: {verdict}."
@@ -125,21 +126,36 @@ def _own(n: Nss) -> Iterator[str]:
     if not host:
         yield f"The cores of the model ({some(n.unknown)}) have no state that could be followed."
         return
-    what = "uniform errors of a tenth of the core's input" if n.local else "jitter of 0.3"
-    steepest = max(host.values(), key=lambda d: d.slope)
-    yield (
-        f"In the model without SMR, over {n.length} samples with {what}, states part by "
-        f"{percent(d.mean_relative for d in host.values())} of their size; ln|e| changes by {steepest.slope:+.2g} a "
-        f"sample over the last half where it grows most ({steepest.key})."
-    )
-    reached = [d for d in (*host.values(), *twin.values()) if d.tightest is not None]
+    yield from _parted([d for d in host.values() if math.isfinite(d.mean_relative)], n)
+    lost = [f"{d.key} ({TITLES[d.variant]})" for d in n.cores if not math.isfinite(d.mean_relative)]
+    if lost:
+        yield f"Within {n.length} samples numbers overflow in {some(lost)}: there is no deviation to tell."
+    reached = [d for d in n.cores if d.tightest is not None]
     if reached:
         verdict = "held at all times" if all(d.holds for d in reached) else "were passed"
         most = percent(d.tightest or 0 for d in reached)
         yield f"Their bounds {verdict}; behind the first quarter a deviation comes to {most} of its bound at most."
-    both = [twin[k].mean_relative / host[k].mean_relative for k in host if k in twin and host[k].mean_relative > 0]
+    both = [twin[k].mean_relative / d.mean_relative for k, d in host.items() if k in twin and d.mean_relative > 0]
+    both = [ratio for ratio in both if math.isfinite(ratio)]
     if both:
         yield f"With SMR the relative deviation is {span(both)} times that without, core by core."
+
+
+def _parted(host: list[CoreDeviation], n: Nss) -> Iterator[str]:
+    """How far the states of the model without SMR part, and where that grows."""
+    what = "uniform errors of a tenth of the core's input" if n.local else "jitter of 0.3"
+    slopes = {d.key: d.slope for d in host if d.slope is not None}
+    grows = ""
+    if slopes:
+        steepest = max(slopes, key=lambda key: slopes[key])
+        grows = (
+            f"; ln|e| changes by {slopes[steepest]:+.2g} a sample over the last half where it grows most ({steepest})"
+        )
+    if host:
+        yield (
+            f"In the model without SMR, over {n.length} samples with {what}, states part by "
+            f"{percent(d.mean_relative for d in host)} of their size{grows}."
+        )
 
 
 # --- volterra, insert
@@ -152,7 +168,9 @@ def _volterra(v: Volterra) -> Iterator[str]:
         f"with SMR {smr:.3g}; a constant has 1."
     )
     if min(host, control) > LINEAR_FAILS and smr < GATE_HELPS:
-        yield "The gate brings the second-order term that no linear filter has: expressivity, whatever the sampling."
+        yield "The gate brings the second-order term that no linear filter has."
+    elif smr < LINEAR_FAILS < min(host, control):
+        yield "The gate has learned a part of the second-order term that no linear filter has, so far."
     else:
         yield f"That is not the expected picture (linear above {LINEAR_FAILS}, SMR below {GATE_HELPS}): train longer."
 

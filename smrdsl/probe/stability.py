@@ -6,16 +6,22 @@ however small (Proposition B in docs/probe.md).
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from smrdsl.probe.follow import Modelled, Seen, watching
-from smrdsl.probe.lab import Lab
+from smrdsl.probe.follow import Modelled
+from smrdsl.probe.lab import ASKING, Lab
 from smrdsl.probe.streams import Pair, pair_of
 from smrdsl.probe.subject import gated
-from smrdsl.probe.systems import USEFUL, System
+from smrdsl.probe.systems import System
 from smrdsl.runtime.model import CompiledModel
+
+SMALLEST = 1e-9
+"""Errors below this are too near to rounding to tell by how much they grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +79,13 @@ def stability(lab: Lab, variants: list[str]) -> list[Stability]:
         lab.meter.start(f"measuring the cores of {variant}")
         cores = Modelled.of(model)
         pair = pair_of(lab, 0, 8)
-        partings = {p.key: p for p in pair.parted(cores)}
+        partings = {p.key: p for p in pair.parted(cores, lab.following(variant))}
         figures = [
             _core(key, model, cores, partings[key].factors if key in partings else None)
             for key in (*cores.cores, *cores.unknown)
         ]
-        found.append(Stability(variant, figures, [_gate(model, key, pair) for key in gated(model.graph)]))
+        found.append(Stability(variant, figures, _gates(model, pair)))
+        lab.meter.advance(ASKING)
     return found
 
 
@@ -94,34 +101,29 @@ def _steady(key: str, system: System) -> CoreFigures:
     radius, condition = float(system.radius.max()), float(system.condition.max())
     memory = -1 / float(torch.log(system.radius.max())) if 0 < radius < 1 else None
     sigma = gain = None
-    if condition < USEFUL and radius < 1:
+    if system.diagonal and radius < 1:
         low, middle, high = system.threshold.quantile(torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64)).tolist()
         sigma = (low, middle, high)
-        b = system.push.square().sum(1).sqrt()
-        gain = float((b * system.condition / (1 - system.radius)).max())
+        gain = float(system.gain.max())
     kind = "bank" if system.core.bank else "joint"
     return CoreFigures(key, system.core.operator, kind, radius, memory, condition, sigma, gain)
 
 
+def _gates(model: CompiledModel, pair: Pair) -> list[GateFigures]:
+    keys = gated(model.graph)
+    clean, moved = pair.seen(model, keys)
+    windows = {key: next(iter(model.graph.state(key).values())).shape[0] for key in keys}
+    return [_gate(model, key, clean[key].streams[0], moved[key].streams[0], int(windows[key])) for key in keys]
+
+
 @torch.no_grad()
-def _gate(model: CompiledModel, key: str, pair: Pair) -> GateFigures:
-    """Gamma beside the largest gain that the pair of inputs shows."""
-    layer = model.get_submodule(key)
-    clean, moved = (_one(model, key, u) for u in (pair.clean, pair.moved))
+def _gate(model: CompiledModel, key: str, clean: Tensor, moved: Tensor, past: int) -> GateFigures:
+    """Gamma beside the largest gain that two inputs show, of a gate that remembers `past` of them."""
+    layer = copy.deepcopy(model.get_submodule(key)).double()
     zeta = float(max(clean.abs().max(), moved.abs().max()))
     gamma = layer.error_gain(zeta)  # type: ignore[operator]
-    window = next(iter(model.graph.state(key).values())).shape[0]
     error = (moved - clean).abs().amax(2)
-    recent = torch.nn.functional.max_pool1d(
-        torch.nn.functional.pad(error, (int(window), 0))[:, None], int(window) + 1, 1
-    )
-    passed = (layer(moved.float()) - layer(clean.float())).abs().amax(2)
-    ratio = passed / recent[:, 0].float().clamp_min(1e-6)
+    recent = F.max_pool1d(F.pad(error, (past, 0))[:, None], past + 1, 1)[:, 0]
+    passed = (layer(moved) - layer(clean)).abs().amax(2)
+    ratio = passed / recent.clamp_min(SMALLEST)
     return GateFigures(key, zeta, float(gamma.max()), float(gamma.median()), float(ratio.max()))
-
-
-def _one(model: CompiledModel, key: str, u: torch.Tensor) -> torch.Tensor:
-    with watching(model, [key]) as kept:
-        model(u)
-    seen: Seen = kept[key]
-    return seen.streams[0]

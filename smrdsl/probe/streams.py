@@ -6,6 +6,7 @@ uniform errors of a tenth of its size.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from smrdsl.probe.follow import Modelled, Parting, Seen, follow, seen_by
 from smrdsl.probe.lab import Lab
+from smrdsl.runtime.model import CompiledModel
 
 JITTER = "jitter=0.3"
 """The grid on which states are followed."""
@@ -29,13 +31,21 @@ class Pair:
     gaps: Tensor | None = None
     local: bool = False
 
-    def parted(self, cores: Modelled) -> list[Parting]:
-        """How far the states of every core part; the model is the form that is not told the gaps."""
-        if not self.local:
-            return cores.part(self.clean, self.moved, None, None)
-        keys = [*cores.cores]
-        _, seen = seen_by(cores.model, keys, self.clean, None)
-        return [follow(cores.cores[k], cores.systems[k], seen[k], noisy(seen[k])) for k in keys]
+    def seen(self, model: CompiledModel, keys: list[str]) -> tuple[dict[str, Seen], dict[str, Seen]]:
+        """What goes into layers of a model, which is not told the gaps, without errors and with them."""
+        _, clean = seen_by(model, keys, self.clean, None)
+        if self.local:
+            return clean, {key: noisy(seen) for key, seen in clean.items()}
+        return clean, seen_by(model, keys, self.moved, None)[1]
+
+    def parted(self, cores: Modelled, begin: Callable[[str], None] = lambda key: None) -> list[Parting]:
+        """How far the states of every core part. `begin` is told which core is followed next."""
+        clean, moved = self.seen(cores.model, [*cores.cores])
+        found = []
+        for key, core in cores.cores.items():
+            begin(key)
+            found.append(follow(core, cores.systems[key], clean[key], moved[key]))
+        return found
 
 
 def noisy(seen: Seen) -> Seen:

@@ -20,7 +20,9 @@ from smrdsl.core.errors import SmrError
 from smrdsl.core.source import Source
 from smrdsl.graph.graph import Graph
 from smrdsl.passes.order import FUSIONS, PASSES
+from smrdsl.probe.words import some
 from smrdsl.runtime.model import CompiledModel
+from smrdsl.runtime.weights import FILE
 from smrdsl.spec.limits import Limits
 from smrdsl.spec.values import Value
 
@@ -68,13 +70,20 @@ class Subject:
         """The model of a variant; what was written, where that is it. Raises `SpecError`."""
         return self.given if name == self.as_given else self.twin(EDITS[name])
 
+    def edit(self, name: str) -> str:
+        """What makes a variant of what was written; nothing, where that is it."""
+        return "" if name == self.as_given else f"{self._removed}{EDITS[name]}".strip()
+
+    @property
+    def _removed(self) -> str:
+        return "remove smr  " if self.has_smr else ""
+
     def twin(self, edit: str) -> Lowered:
         """The host with one edit more. Raises `SpecError`."""
-        removed = "remove smr  " if self.has_smr else ""
         twin = "probed"
         while twin in self.source.text:
             twin += "_"
-        text = f"{self.source.text}\nmodel {twin} extends {self.name} {{ {removed}{edit} }}\n"
+        text = f"{self.source.text}\nmodel {twin} extends {self.name} {{ {self._removed}{edit} }}\n"
         source = Source(self.source.path, text)
         return lower_source(source, self.path, model=twin, set=self.settings, limits=self.limits)
 
@@ -85,8 +94,10 @@ class Subject:
 
     @property
     def variants(self) -> list[str]:
-        """Those that are trained: a gate that sees the step only where the model is told the gaps."""
-        return [HOST, SMR, CONTROL, STEPS] if self.given.graph.timed else [HOST, SMR, CONTROL]
+        """Those that are trained: a gate that sees the step only where the model is told the gaps, and has none yet."""
+        g = self.given.graph
+        sees = any(getattr(g.node(key).params, "steps", False) for key in gated(g))
+        return [HOST, SMR, CONTROL, STEPS] if g.timed and not sees else [HOST, SMR, CONTROL]
 
 
 def plain(lowered: Lowered, seed: int, weights: str | os.PathLike[str] | None = None) -> CompiledModel:
@@ -96,11 +107,26 @@ def plain(lowered: Lowered, seed: int, weights: str | os.PathLike[str] | None = 
 
 
 def trained_weights(subject: Subject) -> Mapping[str, Tensor]:
-    """The weights that were given, in float32. Raises `WeightsError`."""
+    """The weights that were given, in float32. Raises `SmrError` where they are not the model's, or not finite."""
     assert subject.weights is not None
     if isinstance(subject.weights, Mapping):
-        return {name: tensor.float() for name, tensor in subject.weights.items()}
-    return plain(subject.given, 0, subject.weights).float().state_dict()
+        found = {name: tensor.float() for name, tensor in subject.weights.items()}
+    else:
+        found = plain(subject.given, 0, _package(subject.weights)).float().state_dict()
+    odd = [name for name, tensor in found.items() if not bool(tensor.isfinite().all())]
+    if odd:
+        raise SmrError(f"the weights hold numbers that are not finite, in {some(odd)}: there is nothing to probe")
+    return found
+
+
+def _package(weights: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """What was given, or the package in it, where that is the folder of a training. Raises `SmrError`."""
+    place = Path(weights)
+    run = place.resolve().parent.parent
+    if place.suffix == ".ckpt" and (run / "model" / FILE).is_file():
+        raise SmrError(f"{weights} is what a training goes on from; its best weights are in {run}: --weights {run}")
+    inside = place / "model"
+    return inside if (inside / FILE).is_file() and not (place / FILE).exists() else weights
 
 
 def take_over(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

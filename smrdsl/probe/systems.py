@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from smrdsl.graph.graph import Graph
 
-SQUARINGS = 20
-"""The spectral radius of a matrix without useful eigenvectors is taken from the norm of its power 2^20."""
+SQUARINGS = 30
+"""The spectral radius of a matrix without useful eigenvectors is taken from the norm of its power 2^30."""
 USEFUL = 1e4
 """Modes by eigenvectors of a higher condition tell nothing of the state."""
 
@@ -50,12 +50,12 @@ class Core:
     @cached_property
     def depth(self) -> int:
         """How many leading axes of the state hold systems that do not act on one another."""
-        draw = torch.Generator().manual_seed(0)
-        x = torch.randn(1, *self.shape, dtype=torch.float64, generator=draw)
+        x = torch.randn(1, *self.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        base = self.step(self.silence(1), self.rest(1))
         for depth in range(len(self.shape), 0, -1):
-            on = torch.rand(self.shape[:depth], generator=draw) < 0.5
-            on = on.reshape(*on.shape, *[1] * (len(self.shape) - depth))
-            after = self.step(self.silence(1), x * on)
+            on = _halves(math.prod(self.shape[:depth]))
+            on = on.reshape(-1, *self.shape[:depth], *[1] * (len(self.shape) - depth))
+            after = self.step(self.silence(len(on)), x * on) - base
             if not bool((after * ~on).any()):
                 return depth
         return 0
@@ -72,8 +72,21 @@ class Core:
 
     @cached_property
     def bank(self) -> bool:
-        """Whether each channel of the one input drives a system of its own."""
-        return len(self.widths) == 1 and self.depth > 0 and self.shape[0] == self.widths[0]
+        """Whether each channel of the one input drives a system of its own, and no other."""
+        width = self.widths[0]
+        if len(self.widths) != 1 or self.depth == 0 or self.shape[0] != width:
+            return False
+        unit = torch.eye(width, dtype=torch.float64)
+        v = self.step([unit], self.rest(width)) - self.step(self.silence(1), self.rest(1))
+        others = unit == 0
+        return not bool(v.reshape(width, width, -1)[others].any())
+
+
+def _halves(count: int) -> Tensor:
+    """Masks (M, count), so that for any two numbers one mask has the first of them and not the second."""
+    bits = torch.arange(max(1, (count - 1).bit_length()))[:, None]
+    on = (torch.arange(count) >> bits) % 2 == 1
+    return torch.cat([on, ~on])
 
 
 def core_of(model: nn.Module, g: Graph, key: str) -> Core | None:
@@ -111,13 +124,15 @@ def _forwards(both: nn.Module, one: nn.Module) -> nn.Module:
 class System:
     """The systems of a time-invariant core, G of n real numbers each, driven by `inputs` channels each.
 
-    radius (G); condition (G) that of the eigenvectors; decay, push (G, n) |lambda| and |V^-1 B| of the modes; turn
-    (G, n, n) V^-1. V has blocks of norm 1, so that ||x|| <= ||V^-1 x||. response (L, inputs or G) is ||A^k B||.
+    radius (G); condition (G) that of the eigenvectors; force (G) ||B||; decay, push (G, n) |lambda| and |b| of the
+    modes, b = V^-1 B; turn (G, n, n) V^-1. Of a conjugate pair V has vectors of norm 1/sqrt(2), so that x = 2 Re(v z)
+    and z is the complex number that cores in modes have as their state; else of norm 1.
     """
 
     core: Core
     radius: Tensor
     condition: Tensor
+    force: Tensor
     decay: Tensor
     push: Tensor
     turn: Tensor
@@ -137,13 +152,18 @@ class System:
         """sigma_n = (1 - |lambda_n|) / |b_n| of the driven modes, one row."""
         return (1 - self.decay[self.driven]) / self.push[self.driven]
 
+    @cached_property
+    def gain(self) -> Tensor:
+        """b kappa / (1 - rho) of every system, (G), by which Proposition A bounds what bounded errors leave."""
+        return self.force * self.condition / (1 - self.radius).clamp_min(0)
+
     def modes(self, x: Tensor) -> Tensor:
         """States (B, *shape) in the modes, (B, G, n)."""
         flat = x.reshape(x.shape[0], *self.turn.shape[:2]).to(self.turn.dtype)
         return torch.einsum("gmn,bgn->bgm", self.turn, flat)
 
     def response(self, length: int) -> Tensor:
-        """||A^k B|| for k < length: (length, channels), of each channel's own system or of the one for all."""
+        """||A^k B|| for k < length: (length, channels), over all systems that a channel drives."""
         core = self.core
         if core.bank:
             u, x = [torch.ones(1, core.widths[0], dtype=torch.float64)], core.rest(1)
@@ -171,16 +191,17 @@ def measure(core: Core) -> System | None:
     for part in parts(a):
         inside = a[:, part][:, :, part]
         values, vectors = torch.linalg.eig(inside)
-        vectors = vectors / torch.linalg.matrix_norm(vectors, 2)[:, None, None]
         inverse, info = torch.linalg.inv_ex(vectors)
-        cond = torch.where(info == 0, torch.linalg.matrix_norm(inverse.nan_to_num(), 2), math.inf)
-        condition = torch.maximum(condition, cond)
-        turn[:, torch.tensor(part)[:, None], torch.tensor(part)] = inverse
+        inverse = inverse.nan_to_num()
+        cond = torch.linalg.matrix_norm(vectors, 2) * torch.linalg.matrix_norm(inverse, 2)
+        condition = torch.maximum(condition, torch.where(info == 0, cond, math.inf))
+        scale = torch.where(values.imag == 0, 1.0, math.sqrt(2))
+        turn[:, torch.tensor(part)[:, None], torch.tensor(part)] = scale[:, :, None] * inverse
         decay[:, part] = values.abs()
         own = values.abs().amax(1) if len(part) <= 2 else growth(inside)
         radius = torch.maximum(radius, own)
     push = torch.einsum("gmn,gni->gmi", turn, drive.to(turn.dtype)).norm(dim=2)
-    return System(core, radius, condition, decay, push, turn)
+    return System(core, radius, condition, torch.linalg.matrix_norm(drive, 2), decay, push, turn)
 
 
 def _matrices(core: Core) -> Tensor:

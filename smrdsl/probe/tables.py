@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from smrdsl.probe.insert import Insert
 from smrdsl.probe.nss import Nss
 from smrdsl.probe.result import Result
-from smrdsl.probe.sampling import BLIND, RESCALED, TOLD, Sampling, cell, rows
+from smrdsl.probe.sampling import Sampling, aside, cell, rows
 from smrdsl.probe.stability import Stability
 from smrdsl.probe.subject import HOST, TITLES
 from smrdsl.probe.volterra import Volterra
 
-CLOCKS = {BLIND: "", RESCALED: ", step rescaled", TOLD: ", told the gaps"}
 NONE = "-"
 
 
@@ -44,7 +44,7 @@ def tables(r: Result) -> dict[str, list[Table]]:
 
 
 def _stability(found: list[Stability]) -> Iterator[Table]:
-    heads = ["core", "variant", "system", "rho", "memory", "condition", "sigma 5 %", "50 %", "95 %", "gain", "|A| seen"]
+    heads = ["core", "variant", "system", "ρ", "memory, samples", "κ", "σ 5 %", "σ 50 %", "σ 95 %", "gain", "|A| seen"]
     cores = []
     for s in found:
         for c in s.cores:
@@ -52,14 +52,17 @@ def _stability(found: list[Stability]) -> Iterator[Table]:
             seen = " / ".join(_g(x) for x in c.factors) if c.factors else NONE
             figures = [_g(c.radius, 5), _g(c.memory), _g(c.condition, 2), *sigma, _g(c.gain), seen]
             cores.append([c.key, s.variant, f"{c.operator}, {c.kind}{', forwards' if c.forwards else ''}", *figures])
-    yield Table("Cores. A time-invariant one has a spectrum; a selective one makes A of its input.", heads, cores)
+    caption = (
+        "Cores. A time-invariant one has a spectrum; a selective one makes A of its input: least, median and largest."
+    )
+    yield Table(caption, heads, cores)
     gates = [[g.key, _g(g.zeta), _g(g.gamma), _g(g.median), _g(g.measured)] for s in found for g in s.gates]
-    heads = ["gate", "inputs up to", "Gamma", "Gamma, median channel", "measured"]
+    heads = ["gate", "inputs up to ζ", "Γ, largest channel", "Γ, median channel", "measured"]
     yield Table("How much larger an error may be behind an SMR than before it.", heads, gates)
 
 
 def _nss(n: Nss) -> Iterator[Table]:
-    heads = ["in front", "rho", "ln rho", "slope of ln|e|", "|e| at the end", "|e| / |x|", "bound / |e|", "bound held"]
+    heads = ["in front", "ρ", "ln ρ", "slope of ln|e|", "|e| at the end", "|e| / |x|", "bound / |e|", "bound held"]
     rows = [
         [g.pre, _g(g.radius), f"{math.log(g.radius):+.4f}", f"{g.slope:+.4f} ± {g.spread:.4f}", _g(g.end),
          _g(g.relative),
@@ -73,7 +76,7 @@ def _nss(n: Nss) -> Iterator[Table]:
         "|e| / |x|",
         "slope of ln|e|",
         "share of its bound",
-        "b kappa sup|eps| / (1 - rho)",
+        "b κ sup|ε| / (1 - ρ)",
     ]
     own = [
         [d.key, d.variant, f"{d.mean_relative:.2%}", f"{d.slope:+.5f}",
@@ -87,7 +90,7 @@ def _sampling(s: Sampling) -> Iterator[Table]:
     if s.scored:
         yield Table("Error over the standard deviation of the target, mean ± deviation over the seeds.",
                     ["", *s.grids], [_errors(s, *row) for row in rows(s)])  # fmt: skip
-        others = [row for row in rows(s) if row != (HOST, BLIND)]
+        others = [row for row in rows(s) if row != (HOST, s.clock)]
         yield Table("Over the error without SMR, same seed: geometric mean, and in how many seeds below 1.",
                     ["", *s.grids], [_paired(s, *row) for row in others])  # fmt: skip
     else:
@@ -102,28 +105,24 @@ def _sampling(s: Sampling) -> Iterator[Table]:
                 ["core", "variant", "|x' - x| / rms |x|, %", "event-trigger condition holds, %"], cores)  # fmt: skip
 
 
-def _named(variant: str, clock: str) -> str:
-    return TITLES[variant] + CLOCKS[clock]
-
-
 def _errors(s: Sampling, variant: str, clock: str) -> list[str]:
     cells = [cell(s, variant, clock, g) for g in s.grids]
-    return [_named(variant, clock), *(f"{c.mean:.3g} ± {c.spread:.1g}" if c else NONE for c in cells)]
+    return [variant + aside(s, variant, clock), *(f"{c.mean:.3g} ± {c.spread:.1g}" if c else NONE for c in cells)]
 
 
 def _paired(s: Sampling, variant: str, clock: str) -> list[str]:
     cells = [cell(s, variant, clock, g) for g in s.grids]
-    return [_named(variant, clock), *(f"{c.paired:.3g} ({c.wins}/{c.count})" if c else NONE for c in cells)]
+    return [variant + aside(s, variant, clock), *(f"{c.paired:.3g} ({c.wins}/{c.count})" if c else NONE for c in cells)]
 
 
 def _moves(s: Sampling, variant: str, clock: str) -> list[str]:
     shown = []
     for g in s.grids:
         own = [x for x in s.scores if (x.variant, x.clock, x.grid) == (variant, clock, g)]
-        changed = [x.changed for x in own if x.changed is not None]
-        told = f" ({sum(changed) / len(changed):.0%})" if changed else ""
-        shown.append(f"{sum(x.moved for x in own) / len(own):.2%}{told}" if own else NONE)
-    return [_named(variant, clock), *shown]
+        moved, changed = ([v for x in own if (v := getattr(x, what)) is not None] for what in ("moved", "changed"))
+        told = f" ({statistics.fmean(changed):.0%})" if changed else ""
+        shown.append(f"{statistics.fmean(moved):.2%}{told}" if moved else NONE)
+    return [variant + aside(s, variant, clock), *shown]
 
 
 def _volterra(v: Volterra) -> Table:

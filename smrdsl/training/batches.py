@@ -33,8 +33,8 @@ class Reader:
     @classmethod
     def of(cls, data: Data, *, timed: bool, double: bool) -> Reader:
         """The gap that counts as 1 is the middle one of the training part."""
-        step = 1.0 if data.train.t is None else float(np.median(np.diff(data.train.t, axis=-1)))
-        return cls(timed, step, double)
+        gaps = np.ones(1) if data.train.t is None else np.diff(data.train.t, axis=-1)
+        return cls(timed, float(np.median(gaps)) if gaps.size else 1.0, double)
 
     def __call__(self, part: Part, rows: Array, grid: tuple[Grid, np.random.Generator] | None = None) -> Batch:
         """Tensors `u`, `y`, and `dt` and `lengths` where there are some. Rows may be none."""
@@ -105,8 +105,9 @@ def resampled(
     place = np.clip(at, 0, length - 1)
     u = _between(part.u[rows], place)
     y = part.y[rows]
-    if y.dtype.kind == "f" and y.ndim == 3:
-        y = _between(y, place)
+    if by_sample(y):
+        reals = y.dtype.kind == "f"
+        y = _between(y, place) if reals else np.take_along_axis(y, np.rint(place).astype(int), axis=1)
     if part.t is not None:
         t = _between(part.t[rows][..., None], place)[..., 0]
         gaps = np.maximum(np.diff(t, axis=-1, prepend=t[:, :1] - step) / step, 1e-3)

@@ -10,16 +10,18 @@ from smrdsl.graph.graph import Location
 from smrdsl.runtime.model import CompiledModel
 from smrdsl.runtime.watch import first_not_finite
 
-ADVICE = "the last checkpoint is from before; try a lower lr, a longer warm-up or a smaller clip"
+ADVICE = "checkpoints are from before; try a lower lr, a longer warm-up, a smaller clip, or data on a scale near 1"
 
 
 class NotFinite(SmrError):
     """The loss or a gradient is not finite; the message says where that started."""
 
 
-def bad_loss(model: CompiledModel, inputs: dict[str, Tensor], loss: float, step: int, seed: int) -> NotFinite:
-    """The error for a loss of a batch, whose weights and random numbers are still those of the step."""
-    start = f"the loss is {loss} at step {step + 1}"
+def bad_loss(
+    model: CompiledModel, inputs: dict[str, Tensor], loss: float, step: int, seed: int = 0, *, held_out: bool = False
+) -> NotFinite:
+    """The error for a loss of a batch, whose weights and random numbers (of that seed) are still those of the step."""
+    start = f"the loss {'on what is held out ' if held_out else ''}is {loss} at step {step}"
     weights = _odd(model, [(name, p) for name, p in model.named_parameters()])
     if weights is not None:
         key, where, name = weights
@@ -38,7 +40,10 @@ def bad_gradient(model: CompiledModel, step: int) -> NotFinite:
     start = f"the gradient of step {step + 1} is not finite, though the loss is"
     found = _odd(model, gradients, last=True)
     if found is None:
-        return NotFinite(f"{start}; {ADVICE}")
+        name, _ = max(gradients, key=lambda pair: float(pair[1].abs().max()))
+        where = model.graph.node(name.rpartition(".")[0]).location
+        return NotFinite(f"the gradient of step {step + 1} is too large to be measured, most of all that of {name} at "
+                         f"{where}: {where.text}; {ADVICE}")  # fmt: skip
     key, where, name = found
     return NotFinite(f"{start}: it is that of {name} at {where}: {where.text} ({key}) first; {ADVICE}")
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from smrdsl.core.errors import SmrError
-from smrdsl.data.contract import Data, Request
+from smrdsl.data.contract import Array, Data, Request
 from smrdsl.data.registry import load
 from smrdsl.graph.graph import Graph
 from smrdsl.training.fitting import Task, task_of
@@ -64,7 +65,7 @@ class Ready:
 
     @property
     def out(self) -> Path:
-        return Path(self.job.out or f"build/train/{self.graph.name}")
+        return folder(self.graph, self.job)
 
     @property
     def checkpoints(self) -> Path:
@@ -92,13 +93,32 @@ class Ready:
     def identity(self, text: str) -> dict[str, Any]:
         """What a checkpoint must have in common with a training that takes it up; `text` is the whole spec."""
         spec = hashlib.sha256(f"{text}{sorted(self.graph.arguments.items())}".encode()).hexdigest()
-        sequences = [len(part) for part in self.data.parts.values()]
-        shape = list(self.data.train.u.shape[1:])
-        return {"model": self.graph.name, "spec": spec, "data": self.data.name, "sequences": sequences, "shape": shape}
+        parts = self.data.parts.values()
+        arrays = [a for part in parts for a in (part.u, part.y, part.t, part.lengths) if a is not None]
+        return {
+            "model": self.graph.name,
+            "spec": spec,
+            "data": self.data.name,
+            "sequences": [len(part) for part in parts],
+            "shape": list(self.data.train.u.shape[1:]),
+            "content of the data": [_figure(array) for array in arrays],
+        }
+
+
+def _figure(array: Array) -> str:
+    """Of numbers, one that others would not have, but for what another machine rounds otherwise."""
+    rows = array.reshape(len(array), -1)
+    return f"{np.arange(1, len(rows) + 1) @ np.einsum('ij,ij->i', rows, rows, dtype=float):.6g}"
+
+
+def folder(graph: Graph, job: Job) -> Path:
+    """Where a training leaves what it makes."""
+    return Path(job.out or f"build/train/{graph.name}")
 
 
 def prepare(graph: Graph, job: Job, tell: Tell = silent) -> Ready:
     """Read the data of a job, and hold it against the model. Raises `SmrError`."""
+    check_folder(folder(graph, job), resume=job.resume)
     node = graph.node(graph.input)
     request = Request(length=job.length or graph.length, vocab=node.type.vocab, tell=tell)
     data = load(job.data, request, job.options)
@@ -107,20 +127,25 @@ def prepare(graph: Graph, job: Job, tell: Tell = silent) -> Ready:
         tell(f"note: the time stamps of {data.name} are unused: {node.location}: {node.location.text} is not timed")
     if job.settings.augment is not None and (data.train.u.dtype.kind != "f" or data.train.u.ndim != 3):
         raise SmrError(f"{data.name} has no signals that could be sampled otherwise: leave --augment out")
-    ready = Ready(job, graph, data, task)
-    _check_folder(ready)
-    return ready
+    world = job.settings.devices * job.settings.nodes
+    if len(data.train) < world:
+        raise SmrError(f"{data.name} has {len(data.train)} sequences to train on, too few for {world} devices")
+    return Ready(job, graph, data, task)
 
 
-def _check_folder(ready: Ready) -> None:
-    """A training is gone on with, or begun where there is none."""
-    out, there = ready.out, (ready.checkpoints / LAST).exists()
+def check_folder(out: Path, *, resume: bool) -> None:
+    """A training is gone on with, or begun where there is nothing that it could spoil. Raises `SmrError`."""
+    last = out / CHECKPOINTS / LAST
     if out.exists() and not out.is_dir():
         raise SmrError(f"{out} is a file, not a folder")
-    if there and not ready.job.resume:
+    if resume and not last.exists():
+        raise SmrError(f"{last}: there is no checkpoint to resume from")
+    if last.exists() and not resume:
         raise SmrError(f"{out} holds a training already: --resume goes on with it, --out names another folder")
-    if ready.job.resume and not there:
-        raise SmrError(f"{ready.checkpoints / LAST}: there is no checkpoint to resume from")
+    there = {path.name for path in out.iterdir() if not path.name.startswith(".")} if out.exists() else set()
+    strange = there - {CHECKPOINTS, PACKAGE, METRICS, LOGS} if CHECKPOINTS in there else there
+    if strange and not resume:
+        raise SmrError(f"{out} holds {min(strange)}, which no training left there: --out names another folder")
 
 
 def write_json(path: Path, found: dict[str, Any]) -> None:

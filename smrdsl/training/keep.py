@@ -9,14 +9,13 @@ from __future__ import annotations
 import io
 import json
 import math
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from smrdsl.core.errors import SmrError
 from smrdsl.core.write import write_whole
@@ -25,6 +24,8 @@ from smrdsl.training.job import BEST, LAST, Stopped
 from smrdsl.training.settings import Settings
 
 KEY = "smrdsl"
+PARTS = {KEY, "state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks"}
+ODD = "it was cut off, or something else wrote it; without the file a training begins anew"
 
 
 class CheckpointError(SmrError):
@@ -48,14 +49,15 @@ class WholeFiles(TorchCheckpointIO):
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint of ours, on the CPU. Runs nothing of it. Raises `CheckpointError`."""
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: there is no such checkpoint") from None
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path} is no checkpoint that can be read: {reason}") from None
-    if not isinstance(found, dict) or KEY not in found or "state_dict" not in found:
-        raise CheckpointError(f"{path} is no checkpoint of smrdsl train")
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
+    try:
+        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception:  # a broken archive has many ways to fail, and torch's advice is to trust it
+        raise CheckpointError(f"{path} is no checkpoint that can be read: {ODD}") from None
+    if not isinstance(found, dict) or not PARTS <= found.keys():
+        raise CheckpointError(f"{path} is no checkpoint of smrdsl train: {ODD}")
     return found
 
 
@@ -66,13 +68,16 @@ def weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
 
 def check_same(checkpoint: dict[str, Any], identity: dict[str, Any], settings: Settings, path: Path) -> None:
     """Raise `CheckpointError` unless it was written by a training of this model and data with these settings."""
-    earlier = json.loads(checkpoint[KEY])
+    try:
+        about = json.loads(checkpoint[KEY])
+        earlier, before = dict(about["identity"]), Settings.model_validate(about["settings"])
+    except (ValueError, TypeError, KeyError):
+        raise CheckpointError(f"{path} is of another version of smrdsl; train into another folder") from None
     for name, now in identity.items():
-        if earlier["identity"].get(name) != now:
-            then = earlier["identity"].get(name)
+        if (then := earlier.get(name)) != now:
             told = f": then {then}, now {now}" if name in ("model", "data", "sequences") else ""
             raise CheckpointError(f"{path} belongs to another {name}{told}; train into another folder")
-    differing = settings.differing(Settings.model_validate(earlier["settings"]))
+    differing = settings.differing(before)
     if differing:
         told = ", ".join(f"{name} was {then}, is {now}" for name, (then, now) in differing.items())
         raise CheckpointError(f"{path} cannot be taken up with other settings: {told}")
@@ -87,7 +92,7 @@ class Keep(Checkpoint):
     def __init__(
         self, folder: Path, task: Task, settings: Settings, identity: dict[str, Any], evaluate: int, total: int
     ) -> None:
-        self.folder, self.task, self.every = folder, task, settings.save_every
+        self.folder, self.task, self.every, self.patience = folder, task, settings.save_every, settings.patience
         self.evaluate, self.total = evaluate, total
         self.about = json.dumps({"identity": identity, "settings": settings.model_dump()})
         self.best, self.best_step, self.stop, self.ended = math.nan, 0, False, False
@@ -130,7 +135,16 @@ class Keep(Checkpoint):
         checkpoint[KEY] = self.about
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "best_step": self.best_step, "ended": self.ended}
+        return {"best": self.best, "best_step": self.best_step, "ended": self.ended, "patience": self.patience}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self.best_step, self.ended = (state_dict[name] for name in ("best", "best_step", "ended"))
+        """Who has another patience now may go on."""
+        self.best, self.best_step = state_dict["best"], state_dict["best_step"]
+        self.ended = state_dict["ended"] and state_dict["patience"] == self.patience
+
+
+class Patience(EarlyStopping):
+    """Stops after so many evaluations without a better one; how many may be changed on the way."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict | {"patience": self.patience})

@@ -53,16 +53,20 @@ def _start(world: int, told: Path) -> list[subprocess.Popen[bytes]]:
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // world))),
     }
     command = [sys.executable, "-m", "smrdsl.training.worker", str(told)]
-    return [
-        subprocess.Popen(
-            command,
-            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.DEVNULL,
-            stderr=None if rank == 0 else subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is ours to pass on
-        )
-        for rank in range(world)
-    ]
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of a process too, until it knows what to do then
+    try:
+        return [
+            subprocess.Popen(
+                command,
+                env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+                stdout=subprocess.DEVNULL,
+                stderr=None if rank == 0 else subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is ours to pass on
+            )
+            for rank in range(world)
+        ]
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def _free_port() -> int:
@@ -127,8 +131,8 @@ def _passed_on(processes: list[subprocess.Popen[bytes]]) -> Iterator[None]:
 def _reason(rank: int, code: int, told: Path) -> SmrError:
     file = told / ERROR.format(rank=rank)
     why = file.read_text(encoding="utf-8") if file.exists() else ""
-    if code == STOPPED:
-        return Stopped(why)
+    if code in (STOPPED, -signal.SIGINT):  # the latter before there was a step
+        return Stopped(why or "stopped")
     if code == LOST:
         why = f"it lost the others ({why})"
     elif code < 0:

@@ -43,7 +43,7 @@ class Learner(LightningModule):
         self.last_loss = loss.item()
         if not math.isfinite(self.last_loss):
             seed = _mixed(self.settings.seed, batch["number"], self.global_rank)
-            raise bad_loss(self.model, inputs(batch), self.last_loss, self.global_step, seed)
+            raise bad_loss(self.model, inputs(batch), self.last_loss, self.global_step + 1, seed)
         if index % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.log("train/loss", loss)
             self.log("lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
@@ -51,6 +51,8 @@ class Learner(LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         losses, right = self.losses(batch)
+        if not torch.isfinite(losses).all():
+            raise bad_loss(self.model, inputs(batch), float(losses.sum()), self.global_step, held_out=True)
         counts = (losses.double().sum(), losses.numel(), right)
         self.totals += torch.stack([torch.as_tensor(c, dtype=torch.float64).cpu() for c in counts])
 

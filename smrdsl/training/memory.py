@@ -22,11 +22,16 @@ def out_of_memory(model: CompiledModel, settings: Settings) -> Iterator[None]:
     """Tell it as an `SmrError` that says what would do."""
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        plain = isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError)
-        if isinstance(error, SmrError) or (plain and not any(sign in str(error) for sign in SIGNS)):
+    except Exception as error:
+        cause = error.__cause__ if isinstance(error, SmrError) else error  # the model tells where an operator failed
+        if not isinstance(cause, MemoryError | torch.OutOfMemoryError) and not _said(cause):
             raise
         raise SmrError(what_would_fit(model, settings)) from None
+
+
+def _said(error: BaseException | None) -> bool:
+    """Whether torch tells it in words alone, as it does on a CPU."""
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
 
 
 def what_would_fit(model: CompiledModel, settings: Settings) -> str:

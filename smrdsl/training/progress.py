@@ -8,9 +8,14 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 COLUMNS = ("training", "step {task.completed:,.0f} of {task.total:,.0f}", "{task.fields[told]}")
+
+
+def spoken(name: str) -> str:
+    """A metric as a person says it."""
+    return name.replace("_", " ")
 
 
 class Show(ProgressBar):
@@ -19,7 +24,6 @@ class Show(ProgressBar):
     def __init__(self, steps: int, *, quiet: bool = False) -> None:
         super().__init__()
         self.steps, self.quiet = steps, quiet
-        self.evaluated = ""
         self.console = Console(stderr=True)
         self.bar: Progress | None = None
         self.task: Any = None
@@ -28,23 +32,21 @@ class Show(ProgressBar):
         if self.quiet or not self.console.is_terminal or not trainer.is_global_zero:
             return
         first, done, told = (TextColumn(text) for text in COLUMNS)
-        self.bar = Progress(
-            first, BarColumn(), done, told, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console
-        )
+        self.bar = Progress(first, BarColumn(), done, told, TimeRemainingColumn(), console=self.console)
         self.task = self.bar.add_task("train", total=self.steps, completed=trainer.global_step, told="")
         self.bar.start()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.bar is not None:
-            told = f"loss {pl_module.last_loss:.3f}{self.evaluated}"
+            metric = pl_module.task.metric
+            held = f"  held out: {spoken(metric)} {pl_module.told[metric]:.4g}" if pl_module.told else ""
+            told = f"loss {pl_module.last_loss:.3f}{held}"
             self.bar.update(self.task, completed=trainer.global_step, told=told)
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self.evaluated = "".join(f"  {name.replace('_', ' ')} {value:.4g}" for name, value in pl_module.told.items())
         if self.bar is None and not self.quiet and trainer.is_global_zero:
-            line = (
-                f"step {trainer.global_step} of {self.steps}: loss {pl_module.last_loss:.4g}; held out:{self.evaluated}"
-            )
+            told = "".join(f"  {spoken(name)} {value:.4g}" for name, value in pl_module.told.items())
+            line = f"step {trainer.global_step} of {self.steps}: loss {pl_module.last_loss:.4g}; held out:{told}"
             print(line, file=sys.stderr, flush=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

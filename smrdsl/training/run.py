@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import DDPStrategy
 
@@ -26,9 +25,10 @@ from smrdsl.core.errors import SmrError
 from smrdsl.data.baselines import baselines
 from smrdsl.data.grids import grid
 from smrdsl.runtime.model import CompiledModel
+from smrdsl.training.alone import alone, written
 from smrdsl.training.batches import Batches, Reader, Rows
-from smrdsl.training.job import BEST, LAST, LOGS, METRICS, PACKAGE, Ready, write_json
-from smrdsl.training.keep import Keep, WholeFiles, check_same, read_checkpoint, weights
+from smrdsl.training.job import BEST, LAST, LOGS, METRICS, PACKAGE, Ready, Stopped, write_json
+from smrdsl.training.keep import Keep, Patience, WholeFiles, check_same, read_checkpoint, weights
 from smrdsl.training.learner import TOTALS, Learner
 from smrdsl.training.memory import out_of_memory
 from smrdsl.training.progress import Show
@@ -48,19 +48,20 @@ class Trained:
 
 def run(model: CompiledModel, ready: Ready, rank: int = 0) -> Trained | None:
     """Train a model in this process. Raises `SmrError`; only the first process of several leaves something."""
-    with _quiet_lightning(), out_of_memory(model, ready.job.settings):
+    first = contextlib.nullcontext() if rank else alone(ready.out)
+    with first, _quiet_lightning(), out_of_memory(model, ready.job.settings), written(ready.out):
         started = time.monotonic()
         steps, keep = _fit(model, ready, rank)
         if rank:
             return None
         best = read_checkpoint(ready.checkpoints / BEST)
         model.load_state_dict(weights(best))
-        metrics = _judged(model.cpu().eval(), ready) | {
+        model.cpu().eval().save(ready.out / PACKAGE)
+        metrics = _judged(model, ready) | {
             "steps": steps,
             "best_step": keep.best_step,
             "seconds": round(time.monotonic() - started, 3),
         }
-        model.save(ready.out / PACKAGE)
         write_json(ready.out / METRICS, metrics)
         return Trained(model, metrics, ready.out)
 
@@ -78,13 +79,12 @@ def _fit(model: CompiledModel, ready: Ready, rank: int) -> tuple[int, Keep]:
                     rank=rank, world=world)  # fmt: skip
     valid = Rows(ready.data.valid, read, s.batch, rank, world)
     if rank == 0:
-        ready.checkpoints.mkdir(parents=True, exist_ok=True)
         for half in ready.checkpoints.glob(".*.ckpt.*"):  # of a process that was killed while it wrote
             half.unlink()
     keep = Keep(ready.checkpoints, ready.task, s, identity, ready.evaluate_every, train.total)
     learner = Learner(model, ready.task, s, ready.steps)
     trainer = _trainer(ready, keep)
-    with _asked_to_stop(keep):
+    with _asked_to_stop(keep, last):
         trainer.fit(learner, train, valid, ckpt_path=str(last) if job.resume else None)
     return trainer.global_step, keep
 
@@ -95,7 +95,7 @@ def _trainer(ready: Ready, keep: Keep) -> Trainer:
     callbacks: list[Any] = [Show(ready.steps, quiet=ready.job.quiet), keep]
     if s.patience:
         mode = "max" if task.rising else "min"
-        stop = EarlyStopping(f"valid/{task.metric}", patience=s.patience, mode=mode, check_on_train_epoch_end=False)
+        stop = Patience(f"valid/{task.metric}", patience=s.patience, mode=mode, check_on_train_epoch_end=False)
         callbacks.insert(0, stop)
     with _no_device(s.device):
         return _lightning(ready, callbacks)
@@ -106,7 +106,7 @@ def _no_device(name: str) -> Iterator[None]:
     """Tell as the user's mistake that there is no such device here."""
     try:
         yield
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError, ImportError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise SmrError(f"cannot train on the device `{name}`: {reason}") from None
 
@@ -152,15 +152,15 @@ def _logger(kind: str, out: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _asked_to_stop(keep: Keep) -> Iterator[None]:
+def _asked_to_stop(keep: Keep, last: Path) -> Iterator[None]:
     """Ctrl-C and a friendly kill stop at the next update, with a checkpoint; a second one at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ask(number: int, frame: Any) -> None:
-        if keep.stop:
-            raise KeyboardInterrupt
+        if keep.stop:  # Lightning would take a KeyboardInterrupt for its own affair
+            raise Stopped(f"stopped at once{f'; --resume goes on from {last}' if last.exists() else ''}")
         keep.stop = True
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from smrdsl.core.errors import SmrError, did_you_mean
 
 FREE = ("patience", "save_every", "log", "devices", "nodes", "strategy", "timeout")
-"""What may be another when a training is resumed; the numbers do not follow from it, but for rounding."""
+"""What may be another when a training is resumed: numbers do not follow from it, but for rounding and for dropout."""
 
 
 class Settings(BaseModel):
@@ -51,7 +51,7 @@ class Settings(BaseModel):
     nodes: int = Field(default=1, gt=0, description="Machines, started by torchrun or a cluster.")
     strategy: Literal["auto", "ddp"] = Field(default="auto", description="ddp is the one that there is for several.")
     timeout: float = Field(
-        default=60.0, gt=0, description="Seconds that processes wait for each other before they give up."
+        default=60.0, gt=0, le=1e6, description="Seconds that processes wait for each other before they give up."
     )
 
     def differing(self, earlier: Settings) -> dict[str, tuple[Any, Any]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def train(
     model: str | os.PathLike[str] | CompiledModel,
-    data: str,
+    data: str | os.PathLike[str],
     *,
     name: str | None = None,
     set: Mapping[str, Any] | None = None,
@@ -47,7 +47,7 @@ def train(
     from smrdsl.spec.limits import Limits
 
     where = None if out is None else os.fspath(out)
-    job = Job(data=data, options=dict(options or {}), length=length, out=where, resume=resume, quiet=quiet,
+    job = Job(data=os.fspath(data), options=dict(options or {}), length=length, out=where, resume=resume, quiet=quiet,
               settings=settings_from(settings))  # fmt: skip
     if not isinstance(model, str | os.PathLike):
         return start(model, prepare(model.graph, job, tell))
@@ -83,6 +83,9 @@ def start(model: CompiledModel, ready: Ready) -> Trained:
     need_lightning()
     from smrdsl.training.run import Trained, rank_here, run
 
+    if not any(p.requires_grad for p in model.parameters()):
+        where = ready.graph.node(ready.graph.output).location
+        raise SmrError(f"{where}: `{ready.graph.name}` has no weights, so that nothing can be learned: add a `linear`")
     s = ready.job.settings
     started_by_others = "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ
     if s.devices * s.nodes == 1 or started_by_others:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -27,6 +28,8 @@ PEERS = (
 def main(folder: Path) -> int:
     """Do a process's part; the reason of a failure is left in a file."""
     rank = int(os.environ["RANK"])
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is something to keep, Ctrl-C ends it without a word
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
         _work(Job.model_validate_json((folder / "job.json").read_text(encoding="utf-8")), rank)

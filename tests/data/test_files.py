@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import struct
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from smrdsl.data.contract import DataError, Request
+from smrdsl.data import registry
+from smrdsl.data.contract import DataError, DataSet, Request
 from smrdsl.data.registry import load
+
+
+def as_python2(value: object) -> bytes:
+    """A pickle as Python 2 and the numpy of its days wrote them: texts are bytes, the module has its old name."""
+
+    class Old(pickle._Pickler):  # type: ignore[name-defined]
+        dispatch: ClassVar = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+
+        def old_string(self, text: str | bytes) -> None:
+            raw = text.encode() if isinstance(text, str) else text
+            self.write(pickle.BINSTRING + struct.pack("<i", len(raw)) + raw)
+            self.memoize(text)
+
+        dispatch[str] = dispatch[bytes] = old_string
+
+    out = io.BytesIO()
+    Old(out, protocol=2).dump(value)
+    return out.getvalue().replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
 
 
 def test_cifar_in_both_formats(tmp_path):
@@ -21,7 +43,7 @@ def test_cifar_in_both_formats(tmp_path):
         labels, pictures = rng.integers(0, 10, 4), rng.integers(0, 256, (4, 3072), dtype=np.uint8)
         records = np.concatenate([labels[:, None].astype(np.uint8), pictures], axis=1)
         (binary / f"{name}.bin").write_bytes(records.tobytes())
-        (python / name).write_bytes(pickle.dumps({b"data": pictures, b"labels": labels.tolist()}, protocol=2))
+        (python / name).write_bytes(as_python2({"data": pictures, "labels": labels.tolist(), "batch_label": "a batch"}))
     one, other = load(f"cifar:{binary}"), load(f"cifar:{python}")
     assert one.train.u.shape == (7, 1024, 1)
     assert one.test.u.shape == (4, 1024, 1)
@@ -42,6 +64,15 @@ def test_a_pickle_that_would_run_something_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"data_batch_1: no batch of CIFAR-10: it names pathlib\.Path"):
         load(f"cifar:{tmp_path}")
     assert not (tmp_path / "harm").exists()
+
+
+def test_a_pickle_that_says_how_memory_is_read_is_refused(tmp_path):
+    """Of an array of objects numpy would take the file's bytes for addresses, if the file says so."""
+    for name in ("data_batch_1", "test_batch"):
+        text = as_python2({"data": np.zeros((1, 3072), dtype=np.uint8), "labels": [1]})
+        (tmp_path / name).write_bytes(text.replace(b"\x02\x00\x00\x00u1", b"\x02\x00\x00\x00O8"))
+    with pytest.raises(DataError, match=r"data_batch_1: no batch of CIFAR-10: its pictures are b'O8', not bytes"):
+        load(f"cifar:{tmp_path}")
 
 
 def test_a_record_that_is_cut_off(tmp_path):
@@ -105,6 +136,11 @@ def test_listops_of_the_arena(tmp_path):
     assert data.train.u[0].tolist() == [12, 3, 10, 15, 0, 0, 0, 0, 0, 0]
     assert data.train.u[1].tolist() == [14, 11, 5, 4, 15, 9, 10, 15, 0, 0]
     assert data.train.y.tolist() == [9, 0]
+    with pytest.raises(DataError, match=r"basic_train\.tsv:3: a list of 8 tokens, and the model's length is 7"):
+        load(f"listops:{tmp_path}", Request(length=7))
+    (tmp_path / "basic_val.tsv").write_bytes(b"Source\tTarget\n[MAX \xff 2 ]\t2\n")
+    with pytest.raises(DataError, match=r"basic_val\.tsv:2: not a list and its value"):
+        load(f"listops:{tmp_path}", Request(length=10))
 
 
 def test_text_of_a_folder_and_of_a_file(tmp_path):
@@ -126,9 +162,10 @@ def test_text_of_a_folder_and_of_a_file(tmp_path):
     ("text", "message"),
     [
         ("text:empty", "empty: the file is empty"),
-        ("text:short", "the part to train on has 90 bytes, and a row of 256"),
+        ("text:short", "the part to train on has 90 tokens, and a row of 256"),
         ("text:nothing", "nothing: there is no such file or folder"),
         ("empty.npz", r"empty\.npz: the file is empty"),
+        ("folder.npz", r"cannot read folder\.npz: Is a directory"),
         ("short.npz", r"short\.npz is no file that numpy\.savez writes"),
         ("short", "own data is an .npz file .*write text:short"),
         (".", r"\. is a folder: say what is in it"),
@@ -141,6 +178,7 @@ def test_what_cannot_be_read(text, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("empty").touch()
     Path("empty.npz").touch()
+    Path("folder.npz").mkdir()
     Path("short").write_bytes(bytes(100))
     Path("short.npz").write_bytes(b"PK\x03\x04")
     with pytest.raises(DataError, match=message):
@@ -152,3 +190,14 @@ def test_options_are_checked():
         load("listops", options={"trian": "3"})
     with pytest.raises(DataError, match="the option train of the data set `listops`: Input should be greater than 0"):
         load("listops", options={"train": "0"})
+    with pytest.raises(DataError, match="the option continuity of the data set `pathfinder`: Input should be a finite"):
+        load("pathfinder", options={"continuity": "inf"})
+
+
+def test_data_that_does_not_fit_into_memory(monkeypatch):
+    def none_left(options, request):
+        raise MemoryError
+
+    monkeypatch.setattr(registry, "find", lambda text: (DataSet("large", "Too much.", none_left), None))
+    with pytest.raises(DataError, match="large does not fit into memory: take less of it"):
+        load("large")

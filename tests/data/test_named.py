@@ -134,6 +134,12 @@ def test_pictures_are_the_same_each_time_and_hold_two_marks(folder):
         load("pathfinder", Request(), {"size": 16, "dashes": 18})
 
 
+def test_curves_of_14_dashes_find_room_in_32_points():
+    """As in the arena's pictures, which are less straight than those of the first paper."""
+    one, _ = picture(np.random.default_rng((0, 1)), Scale.of(32), 14, 1.0)
+    assert (one > 0).mean() > 0.1
+
+
 def test_the_marks_of_one_curve_are_told_apart():
     """Both labels occur, about as often."""
     labels = [picture(np.random.default_rng((3, i)), Scale.of(24), 2, 1.8)[1] for i in range(40)]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from torch import Tensor, nn
 
 from smrdsl.probe.follow import Modelled, Seen, follow, seen_by
+from smrdsl.probe.nss import Nss, deviation_of
+from smrdsl.probe.sentences import _own
 from smrdsl.probe.streams import pair_of
-from smrdsl.probe.subject import plain
+from smrdsl.probe.subject import HOST, plain
+from smrdsl.probe.systems import Core, measure
 from tests.probe.models import CORES, host, lab, subject
 
 
@@ -56,6 +62,33 @@ def test_the_event_trigger_condition_holds_where_errors_are_small_and_fails_wher
         shares.append(float(p.held[-1]))
     assert shares[0] > 0.99
     assert shares[1] < 0.9
+
+
+def test_the_closed_bound_holds_for_errors_in_all_channels_at_once() -> None:
+    """x' = 0.9 x + the sum of four channels: |e| comes to 4 / (1 - 0.9), and to no more."""
+
+    class Layer(nn.Module):
+        def step(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+            after = 0.9 * x + u.sum(1, keepdim=True)
+            return after, after
+
+    core = Core("own", "own", Layer(), (4,), (1,))
+    silent = torch.zeros(1, 200, 4, dtype=torch.float64)
+    p = follow(core, measure(core), Seen([silent], None), Seen([silent + 1], None))
+    assert float(p.deviation[-1]) == pytest.approx(40)
+    assert p.closed == pytest.approx(40)
+
+
+def test_numbers_that_overflow_have_no_slope_and_break_no_bound() -> None:
+    model = plain(lab(host()).subject.given, 0)
+    p = Modelled.of(model).part(*[torch.ones(2, 16, 1)] * 2, None, None)[0]
+    assert deviation_of(HOST, p).slope is None  # nothing parts
+    p.deviation[8:] = math.inf
+    found = deviation_of(HOST, p)
+    assert (found.slope, found.tightest, found.holds) == (None, None, None)
+    told = " ".join(_own(Nss([], [found], 16, False, [])))
+    assert "Within 16 samples numbers overflow in layers.0.s4d (the model without SMR)" in told
+    assert "bound" not in told
 
 
 def test_with_gaps_there_is_a_deviation_and_no_bound() -> None:

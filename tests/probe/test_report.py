@@ -7,11 +7,15 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import smrdsl
 from smrdsl.cli.main import run
+from smrdsl.core.errors import SmrError, SpecError
 from smrdsl.probe.fit import Recipe
-from smrdsl.probe.result import Result
+from smrdsl.probe.result import Result, made_folder
+from smrdsl.probe.run import lab_of
+from smrdsl.probe.subject import HOST, subject_of, trained_weights
 from tests.probe.models import host
 
 PARTS = ("stability", "nss", "sampling", "volterra", "insert")
@@ -35,6 +39,10 @@ def test_the_page_holds_every_part_and_loads_nothing(whole: Result) -> None:
     assert page.count("<svg") == 6
     assert "m&amp;m.smr" in page
     assert not re.search(r"<script|<link|<img|src=|url\(http|@import", page)
+    assert page.index('<p class="short">Its cores are stable') < page.index("<h2>")
+    assert 'name="viewport"' in page
+    listed = page.partition("<pre>")[2].partition("</pre>")[0]
+    assert [line.partition("  ")[0] for line in listed.splitlines()] == ["host", "smr", "control", "smr steps"]
 
 
 def test_all_that_the_page_says_is_in_the_numbers(whole: Result) -> None:
@@ -43,6 +51,24 @@ def test_all_that_the_page_says_is_in_the_numbers(whole: Result) -> None:
     assert data["about"]["variants"] == ["host", "smr", "control"]
     assert len(data["nss"]["growths"]) == 15
     assert {s["grid"] for s in data["sampling"]["scores"]} >= {"clean", "jitter=0.3", "co2"}
+
+
+def test_every_key_of_the_numbers_is_documented(whole: Result) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "probe.md").read_text(encoding="utf-8")
+    documented = page.partition("## The numbers")[2].partition("## The mathematics")[0]
+
+    def keys(value: object) -> set[str]:
+        match value:
+            case {"recipe": dict(recipe), **rest}:
+                return {*recipe, "recipe"} | keys(rest)
+            case dict():
+                own = {k for k in value if k not in {*whole.about.variants}}
+                return own.union(*(keys(v) for k, v in value.items() if k != "edits"))
+            case [first, *_]:
+                return keys(first)
+        return set()
+
+    assert {k for k in keys(json.loads(whole.as_json())) if f"`{k}`" not in documented} == set()
 
 
 def test_numbers_that_are_not_finite_are_null_in_json(whole: Result) -> None:
@@ -73,6 +99,41 @@ def test_weights_are_probed_as_they_are(tmp_path: Path) -> None:
     assert told.insert.seeds == 1
     assert told.insert.insertions[0].exact
     assert told.insert.insertions[0].ratio == 1.0
+
+
+def test_weights_are_found_in_the_folder_of_a_training_and_checked(tmp_path: Path) -> None:
+    file, run_ = tmp_path / "m.smr", tmp_path / "run"
+    file.write_text(host(), encoding="utf-8")
+    model = smrdsl.compile(file, seed=5)
+    model.save(run_ / "model")
+    lab = lab_of(subject_of(file, weights=run_), None, 1, False, TINY, lambda doing, share: None)
+    found = lab.trained(HOST, 0).blind.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in model.state_dict().items())
+    with pytest.raises(SmrError, match=r"last.ckpt is what a training goes on from; its best weights are in .*run"):
+        trained_weights(subject_of(file, weights=run_ / "checkpoints" / "last.ckpt"))
+    with torch.no_grad():
+        model.get_parameter("layers.1.s4d.D")[0] = float("nan")
+    with pytest.raises(SmrError, match=r"not finite, in layers.1.s4d.D: there is nothing to probe"):
+        trained_weights(subject_of(model))
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(whole: Result, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "report.html").write_text("mine", encoding="utf-8")
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    refused = {"mine": "is not what was written so before", "file": "is a file", "file/in": "cannot write"}
+    for name, says in refused.items():
+        with pytest.raises(SpecError, match=says):
+            whole.save(tmp_path / name)
+    assert (tmp_path / "mine" / "report.html").read_text(encoding="utf-8") == "mine"
+
+
+def test_the_folder_of_an_earlier_probe_is_written_again(tmp_path: Path) -> None:
+    place = made_folder(tmp_path / "deep" / "own")
+    for name in ("probe.json", "report.html", "notes"):
+        (place / name).write_text("{}", encoding="utf-8")
+    assert made_folder(place) == place
+    assert sorted(p.name for p in place.iterdir()) == ["notes", "probe.json", "report.html"]
 
 
 # --- the command
@@ -108,6 +169,9 @@ def test_json_goes_to_standard_output_and_nothing_is_written(spec: str, capsys) 
         (["--set", "width=3"], 1, "no parameter `width`"),
         (["--weights", "nowhere.safetensors", "--part", "stability"], 1, "nowhere.safetensors"),
         (["--out", "m.smr"], 1, "is a file, not a folder"),
+        (["--lr", "nan"], 1, "the learning rate is nan"),
+        (["--batch", "10000000"], 2, "1<=x<=4096"),
+        (["--task", "mg", "--length", "512"], 1, "--length is at most 256"),
     ],
 )
 def test_mistakes_are_told_in_a_line(spec: str, capsys, arguments: list[str], code: int, says: str) -> None:
@@ -132,4 +196,5 @@ def test_a_loss_that_is_no_number_is_told_with_its_step(spec: str, capsys) -> No
     _, err = capsys.readouterr()
     assert code == 1
     assert "the loss is" in err
-    assert "at step 0" in err
+    assert "at step 1: wild.smr:4:" in err
+    assert "affine(scale=1e38) (layers.0.affine) is the first whose output is not finite" in err

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+import torch
 
 import smrdsl
 from smrdsl.core.errors import SmrError
+from smrdsl.probe.fit import Recipe
 from smrdsl.probe.run import probe_subject
-from smrdsl.probe.sampling import BLIND, RESCALED, TOLD, Cell, Sampling, Score, cell, rows, sampling
+from smrdsl.probe.sampling import (
+    BLIND,
+    RESCALED,
+    TOLD,
+    Cell,
+    Sampling,
+    Score,
+    aside,
+    cell,
+    over_grids,
+    rows,
+    sampling,
+)
 from smrdsl.probe.sampling_sentences import sampling_sentences
 from smrdsl.probe.subject import CONTROL, HOST, SMR, STEPS, subject_of
 from tests.probe.models import SHORT, host, lab, subject
@@ -78,6 +94,14 @@ def test_sentences_tell_a_loss_as_plainly_as_a_win() -> None:
     assert "better in every seed on none, worse in every seed on skip=0.1" in " ".join(
         sampling_sentences(made(lost), 2, "")
     )
+
+
+def test_of_given_weights_sentences_tell_no_chance() -> None:
+    same = {(v, g): [1.0] for v in (HOST, SMR, CONTROL) for g in ("clean", "skip=0.1")}
+    trained, given = (" ".join(sampling_sentences(made(same), 1, "", weights)) for weights in (False, True))
+    assert "With 1 seed, chance alone" in trained
+    assert "chance" not in given
+    assert "All variants have the weights of one model" in given
 
 
 # --- what models cannot be asked
@@ -158,3 +182,71 @@ def test_a_model_in_hand_is_probed_with_its_weights() -> None:
     assert found.about.weights == "the model in hand"
     assert found.insert is not None
     assert found.insert.insertions[0].exact
+
+
+def test_a_timed_model_is_held_against_its_host_as_both_are_told_the_gaps() -> None:
+    found = sampling(lab(host(start="signal(channels=1, timed=true)"), seeds=1), [HOST, SMR], GRIDS)
+    assert found.clock == TOLD
+    told, blind, twin = (cell(found, *row, "rate=2") for row in ((HOST, TOLD), (HOST, BLIND), (SMR, TOLD)))
+    assert told is not None
+    assert blind is not None
+    assert twin is not None
+    assert told.paired == 1
+    assert blind.paired == pytest.approx(blind.mean / told.mean)
+    assert twin.paired == pytest.approx(twin.mean / told.mean)
+    assert "Not telling the cores the gaps, without training anew" in " ".join(sampling_sentences(found, 1, ""))
+    assert aside(found, HOST, TOLD) == ""
+    assert aside(found, HOST, BLIND) == ", not told the gaps"
+
+
+def test_a_gate_that_sees_the_step_as_it_was_written_is_not_trained_twice() -> None:
+    text = host("smr(memory=4, steps=true) s4d(state=8)", start="signal(channels=1, timed=true)")
+    assert subject(text).variants == [HOST, SMR, CONTROL]
+
+
+def test_edits_are_what_makes_a_variant_of_what_was_written() -> None:
+    bare, has = subject(host()), subject(host("smr(memory=4) s4d(state=8)"))
+    assert [bare.edit(v) for v in (HOST, SMR)] == ["", "place smr(memory=4) before ssm"]
+    assert [has.edit(v) for v in (HOST, SMR)] == ["remove smr", ""]
+    assert has.edit(CONTROL).startswith("remove smr  place conv1d(")
+
+
+def test_outputs_that_are_not_finite_are_told_and_not_counted() -> None:
+    made = lab(host(end="linear(1)"), recipe=Recipe(steps=1, batch=2, length=16))
+    trained = made.trained(HOST, 0)
+    with torch.no_grad():
+        for p in trained.blind.parameters():
+            p.mul_(1e30)
+    found = sampling(made, [HOST], GRIDS)
+    assert any("not finite: the model without SMR on clean" in note for note in found.notes)
+    assert cell(found, HOST, BLIND, "clean") is None
+    assert next(sampling_sentences(found, 1, "")) == found.notes[0]
+
+
+def test_over_the_grids_a_clock_that_changes_nothing_counts_as_1() -> None:
+    grids = {"clean": [1.0], "skip=0.1": [4.0], "jitter=0.3": [2.0]}
+    scores = [Score(HOST, BLIND, 0, g, e, 0.0, None) for g, (e,) in grids.items()]
+    scores.append(Score(HOST, RESCALED, 0, "skip=0.1", 1.0, 0.0, None))
+    s = Sampling([*grids], scores, [], True, [])
+    assert over_grids(s, HOST, RESCALED) == pytest.approx(0.5)  # the root of 1/4 and 1
+    assert over_grids(s, SMR, BLIND) is None
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ({"rate": math.nan}, "learning rate is nan"),
+        ({"steps": 0}, "0 steps"),
+        ({"length": 8}, "16 to 1024 samples"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused(made: dict[str, float], says: str) -> None:
+    with pytest.raises(SmrError, match=says):
+        Recipe(**made)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_asked_for_is_told_before_the_work() -> None:
+    with pytest.raises(SmrError, match="--length is at most 256"):
+        lab(host(), recipe=Recipe(length=512), task="mg")
+    with pytest.raises(SmrError, match="0 seeds"):
+        lab(host(), seeds=0)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from smrdsl.probe.follow import Modelled
 from smrdsl.probe.subject import plain
-from smrdsl.probe.systems import Core, growth, measure, parts
+from smrdsl.probe.systems import Core, System, growth, measure, parts
 from tests.probe.models import CORES, host, subject
 
 
@@ -51,7 +51,63 @@ def test_the_spectral_radius_of_s4d_is_that_of_its_decay() -> None:
     assert torch.allclose(system.radius, wanted, rtol=1e-6)
 
 
-def test_what_acts_on_what_is_found() -> None:
+def test_the_thresholds_of_s4d_are_those_of_its_modes_and_start_at_a_half() -> None:
+    """sigma_n = (1 - |lambda_n|) / |b_n| of the complex modes, whose state is what the layer keeps."""
+    for range_of_steps, close in (("0.02..0.4", False), ("0.001..0.001", True)):
+        model = plain(subject(host(f"s4d(state=8, dt={range_of_steps})")).given, 0)
+        layer = model.get_submodule("layers.0.s4d").double()
+        lam = torch.complex(-layer.log_A_real.exp(), -layer.A_imag).detach()
+        a = (layer.log_dt.detach().exp()[:, None] * lam).exp()
+        b = (a - 1) / lam * torch.view_as_complex(layer.B.detach())
+        wanted = ((1 - a.abs()) / b.abs()).flatten()
+        system = Modelled.of(model).systems["layers.0.s4d"]
+        assert system is not None
+        found = system.threshold
+        assert torch.allclose(found[(found[:, None] - wanted).abs().argmin(0)], wanted, rtol=1e-6)
+        assert float(found.min()) >= float(wanted.min()) * (1 - 1e-6)
+        assert float(found.max()) <= float(wanted.max()) * (1 + 1e-6)
+        assert bool(((found - 0.5).abs() < 0.001).all()) == close
+
+
+def matrices(a: list[list[float]], b: list[list[float]]) -> System:
+    """The system of x' = A x + B u."""
+    at, bt = (torch.tensor(m, dtype=torch.float64).T for m in (a, b))
+
+    class Layer(nn.Module):
+        def step(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+            after = x @ at + u @ bt
+            return after, after
+
+    system = measure(Core("own", "own", Layer(), (len(b[0]),), (len(a),)))
+    assert system is not None
+    return system
+
+
+def test_a_diagonal_core_that_mixes_its_channels_is_no_bank() -> None:
+    """Two numbers of state and two channels, but both channels drive both numbers."""
+    system = matrices([[0.5, 0], [0, 0.8]], [[3, 4], [0, 2]])
+    assert not system.core.bank
+    assert system.force.tolist() == pytest.approx([5, 2])
+    assert system.threshold.tolist() == pytest.approx([0.5 / 5, 0.2 / 2])
+    assert system.response(2).tolist() == [pytest.approx([3, 20**0.5]), pytest.approx([1.5, (2**2 + 1.6**2) ** 0.5])]
+
+
+def test_what_acts_on_what_is_found_however_few_there_are() -> None:
+    """One number moves the other, and is not moved by it: in either order they are one system."""
+    for a in ([[0.9, 0.5], [0, 0.4]], [[0.4, 0], [0.5, 0.9]]):
+        system = matrices(a, [[1], [1]])
+        assert system.core.depth == 0
+        assert system.radius.tolist() == pytest.approx([0.9])
+
+
+def test_the_gain_is_b_kappa_over_1_minus_rho() -> None:
+    a, b = [[0.9, 0.5], [0, 0.4]], [[1.0, 2.0], [-1.0, 1.0]]
+    vectors = torch.linalg.eig(torch.tensor(a, dtype=torch.float64)).eigenvectors
+    wanted = torch.linalg.matrix_norm(torch.tensor(b, dtype=torch.float64), 2) * torch.linalg.cond(vectors) / (1 - 0.9)
+    assert float(matrices(a, b).gain) == pytest.approx(float(wanted))
+
+
+def test_the_parts_of_a_matrix_are_what_acts_on_one_another() -> None:
     a = torch.zeros(2, 5, 5)
     a[0, 0, 3] = a[1, 3, 1] = 1.0
     a[0, 2, 4] = 1.0
@@ -61,7 +117,8 @@ def test_what_acts_on_what_is_found() -> None:
 def test_growth_is_the_spectral_radius_without_eigenvectors() -> None:
     """A Jordan block has one eigenvector; its powers grow as k rho^k."""
     block = torch.diag(torch.full((6,), 0.9)) + torch.diag(torch.ones(5), 1)
-    assert float(growth(block.double()[None])) == pytest.approx(0.9, rel=1e-4)
+    assert float(growth(block.double()[None])) == pytest.approx(0.9, rel=1e-6)
+    assert float(growth(torch.eye(6).double()[None] * 0.999999 + block.double().triu(1)[None])) < 1
 
 
 def test_the_response_is_the_norm_of_the_impulse_response() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from smrdsl.core.errors import SmrError
+from smrdsl.runtime.errors import InputError
+from smrdsl.training.alone import alone
 from smrdsl.training.batches import Batches
 from smrdsl.training.guard import NotFinite
 from smrdsl.training.train import train
@@ -84,11 +88,51 @@ def test_data_that_does_not_fit_names_the_line_and_what_it_has(case, tmp_path):
         ({"batch": 5, "devices": 2}, "a batch of 5 sequences cannot be shared out evenly to 2 devices"),
         ({"augment": "jiter=0.3"}, "no sampling grid `jiter=0.3`, did you mean `jitter`"),
         ({"augment": "skip=2"}, "the number is from 0 to 0.99"),
+        ({"timeout": float("inf")}, "timeout: Input should be less than or equal to 1000000"),
+        ({"batch": 100, "devices": 100}, r"waves\.npz has 96 sequences to train on, too few for 100 devices"),
     ],
 )
 def test_settings_are_checked(settings, message, fit):
     with pytest.raises(SmrError, match=message):
         fit("out", **{"max_steps": None, **settings})
+
+
+def test_a_folder_of_something_else_is_left_alone(fit, tmp_path):
+    (tmp_path / "out/model").mkdir(parents=True)
+    with pytest.raises(SmrError, match=r"out holds model, which no training left there: --out names another folder"):
+        fit("out")
+    (tmp_path / "file").touch()
+    with pytest.raises(SmrError, match=r"file is a file, not a folder"):
+        fit("file")
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["model"]
+
+
+def test_a_folder_that_another_training_holds(fit, tmp_path):
+    with alone(tmp_path / "out"), pytest.raises(SmrError, match=r"out: another process is training there: wait for it"):
+        fit("out")
+    fit("out", max_steps=1)
+
+
+def test_a_folder_that_cannot_be_made(fit, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SmrError, match=r"cannot write .*file/out/checkpoints: Not a directory$"):
+        fit("file/out")
+
+
+def test_a_model_without_weights(tmp_path, classes):
+    spec = model(tmp_path, "model m { signal(channels=1)  pool }")
+    data = npz(tmp_path, u=np.zeros((9, 4, 1)), y=np.zeros((9, 1)))
+    with pytest.raises(SmrError, match=r"m\.smr:1:31: `m` has no weights, so that nothing can be learned"):
+        train(spec, data, out=tmp_path / "out")
+
+
+def test_clip_can_be_left_out(spec, classes, tmp_path):
+    """The command line has a word for it."""
+    from smrdsl.cli.main import run
+
+    given = ["--data", str(classes), "--out", str(tmp_path / "out"), "--max-steps", "1", "--device", "cpu", "--quiet"]
+    assert run(["train", str(spec), *given, "--clip", "none"]) == 0
+    assert json.loads((tmp_path / "out/metrics.json").read_text(encoding="utf-8"))["settings"]["clip"] is None
 
 
 def test_a_loss_that_is_no_number_is_traced_to_its_layer_and_step(fit, monkeypatch):
@@ -105,6 +149,24 @@ def test_a_loss_that_is_no_number_is_traced_to_its_layer_and_step(fit, monkeypat
     )
     with pytest.raises(NotFinite, match=message):
         fit("out")
+
+
+def test_a_loss_that_is_no_number_on_what_is_held_out(tmp_path):
+    spec = model(tmp_path, POOLED)
+    part = np.arange(30) // 10
+    u = np.where(part[:, None, None] == 1, 3e38, np.ones((30, 4, 1)))
+    data = npz(tmp_path, u=u, y=np.arange(30) % 3, part=part)
+    message = r"the loss on what is held out is nan at step 1: .*m\.smr:4:3: pool\(mean\) \(pool\) is the first"
+    with pytest.raises(NotFinite, match=message):
+        train(spec, data, out=tmp_path / "out", max_steps=1, device="cpu", log="none")
+
+
+def test_a_gradient_that_is_too_large_to_be_measured(tmp_path):
+    """Each of its numbers is finite, their squares are not."""
+    data = npz(tmp_path, u=np.full((9, 4, 1), 1e25), y=np.arange(9) % 3)
+    message = r"the gradient of step 1 is too large to be measured, most of all that of linear\.weight at .*m\.smr:3:3:"
+    with pytest.raises(NotFinite, match=message):
+        train(model(tmp_path, POOLED), data, out=tmp_path / "out", max_steps=1, device="cpu", log="none")
 
 
 def test_weights_that_are_no_numbers_are_found(fit, spec):
@@ -131,7 +193,15 @@ def test_gradients_that_are_no_numbers_are_found(fit, spec):
         fit("out", spec=model)
 
 
-@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory.")], ids=["cpu", "gpu"])
+IN_AN_OPERATOR = InputError("m.smr:3:3: linear(3) (linear): as torch said it")
+IN_AN_OPERATOR.__cause__ = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), torch.OutOfMemoryError("CUDA out of memory."), IN_AN_OPERATOR],
+    ids=["cpu", "gpu", "in an operator"],
+)
 def test_out_of_memory_says_what_would_fit(error, fit, monkeypatch):
     def none_left(self, rows, number):
         raise error

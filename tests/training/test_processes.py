@@ -13,6 +13,7 @@ import torch
 
 from smrdsl.core.errors import SmrError
 from smrdsl.training import launch
+from smrdsl.training.job import Stopped
 from smrdsl.training.launch import LOST, _watch
 
 
@@ -57,6 +58,17 @@ def test_who_only_lost_the_others_is_not_to_blame(monkeypatch):
     assert _watch([first, second]) == 1
     assert second.returncode == -signal.SIGSEGV
     first.wait()
+
+
+def test_ctrl_c_ends_a_process_that_has_not_begun_without_a_word(tmp_path, capfd):
+    """As soon as it is there, and long before it has something to keep."""
+    (process,) = launch._start(1, tmp_path)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == -signal.SIGINT
+    assert capfd.readouterr().err == ""
+    reason = launch._reason(0, process.returncode, tmp_path)
+    assert isinstance(reason, Stopped)
+    assert str(reason) == "stopped"
 
 
 def test_a_mistake_in_a_process_is_told_as_it_is(fit, monkeypatch):

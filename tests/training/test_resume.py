@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -89,6 +91,45 @@ def test_ctrl_c_keeps_a_checkpoint_and_says_so(fit, monkeypatch):
     assert same(weights(at_once), weights(fit("out", resume=True)))
 
 
+def test_ctrl_c_twice_stops_at_once(fit, monkeypatch):
+    whole = Batches.__iter__
+
+    def some(self):
+        for batch in whole(self):
+            if batch["number"] == 7:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    monkeypatch.setattr(Batches, "__iter__", some)
+    with pytest.raises(Stopped, match=r"^stopped at once; --resume goes on from .*last\.ckpt$"):
+        fit("out")
+
+
+def test_patience_may_be_another_when_a_training_goes_on(fit):
+    """It ended by the old one; by the new one it goes on."""
+    more = {"max_steps": 30, "evaluate_every": 2, "lr": 1e-9}
+    assert fit("out", patience=2, **more).metrics["steps"] == 6
+    assert fit("out", patience=4, resume=True, **more).metrics["steps"] == 10
+    assert fit("out", resume=True, **more).metrics["steps"] == 30
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(fit, monkeypatch, tmp_path):
+    written = keep.write_whole
+
+    def full(path: Path, data: bytes) -> None:
+        if path.name == "last.ckpt" and path.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written(path, data)
+
+    monkeypatch.setattr(keep, "write_whole", full)
+    message = r"cannot write .*out: No space left on device; .*last\.ckpt is whole, and --resume goes on from it"
+    with pytest.raises(SmrError, match=message):
+        fit("out")
+    monkeypatch.setattr(keep, "write_whole", written)
+    assert fit("out", resume=True).metrics["steps"] == 12
+
+
 def test_a_process_that_is_killed_while_it_writes_leaves_the_checkpoint_before(fit, monkeypatch, tmp_path):
     """The machine goes while the file is written: what was there stays, and the training goes on from it."""
     fit("once")
@@ -109,8 +150,9 @@ def test_a_process_that_is_killed_while_it_writes_leaves_the_checkpoint_before(f
     assert sorted(p.name for p in (tmp_path / "out/checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
-def test_a_checkpoint_of_something_else_is_refused(fit, spec, tmp_path):
+def test_a_checkpoint_of_something_else_is_refused(fit, classes, tmp_path):
     fit("out")
+    (tmp_path / "other").mkdir()
     with pytest.raises(SmrError, match=r"holds a training already: --resume goes on"):
         fit("out")
     with pytest.raises(SmrError, match=r"belongs to another spec; train into another folder"):
@@ -119,6 +161,40 @@ def test_a_checkpoint_of_something_else_is_refused(fit, spec, tmp_path):
         fit("out", resume=True, lr=0.02)
     with pytest.raises(SmrError, match=r"there is no checkpoint to resume from"):
         fit("new", resume=True)
-    (tmp_path / "out/checkpoints/last.ckpt").write_bytes(b"PK\x03\x04 cut off")
-    with pytest.raises(SmrError, match=r"last\.ckpt is no checkpoint that can be read"):
-        fit("out", resume=True)
+    with np.load(classes) as file:
+        np.savez(tmp_path / "other/waves.npz", u=file["u"], y=(file["y"] + 1) % 3)
+    with pytest.raises(SmrError, match=r"belongs to another content of the data; train into another folder"):
+        fit("out", resume=True, data=str(tmp_path / "other/waves.npz"))
+
+
+class Harm:
+    """What runs when it is read as any pickle."""
+
+    def __reduce__(self):
+        return os.mkdir, ("harm",)
+
+
+ODD = {
+    "cut off": (
+        lambda path: path.write_bytes(path.read_bytes()[:5000]),
+        "no checkpoint that can be read: it was cut off",
+    ),
+    "empty": (lambda path: path.write_bytes(b""), "no checkpoint that can be read: it was cut off"),
+    "what runs": (lambda path: torch.save({"state_dict": Harm()}, path), "no checkpoint that can be read: it was cut"),
+    "weights alone": (lambda path: torch.save({"state_dict": {}}, path), "no checkpoint of smrdsl train"),
+    "another version": (
+        lambda path: torch.save(torch.load(path) | {"smrdsl": '{"identity": {}, "settings": {"momentum": 1}}'}, path),
+        "is of another version of smrdsl",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_a_checkpoint_that_is_not_in_order(case, fit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fit("out", max_steps=1)
+    spoil, message = ODD[case]
+    spoil(tmp_path / "out/checkpoints/last.ckpt")
+    with pytest.raises(SmrError, match=message):
+        fit("out", max_steps=1, resume=True)
+    assert not Path("harm").exists()

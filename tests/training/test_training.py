@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 import smrdsl
-from smrdsl.training.batches import Batches, Reader, Rows, answers
+from smrdsl.data.contract import Part
+from smrdsl.data.grids import grid
+from smrdsl.training import progress
+from smrdsl.training.batches import Batches, Reader, Rows, answers, resampled
 from smrdsl.training.learner import rate_of
 from smrdsl.training.settings import Settings
 
@@ -26,6 +31,26 @@ def test_classes_are_learned_and_all_is_left_in_the_folder(fit):
     log = (trained.folder / "logs/version_0/metrics.csv").read_text(encoding="utf-8").splitlines()
     assert {"step", "train/loss", "lr", "valid/accuracy"} <= set(log[0].split(","))
     assert len(log) > 20
+
+
+def test_a_bar_on_a_terminal_and_lines_elsewhere(fit, monkeypatch, capsys):
+    fit("lines", quiet=False)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["step 5 of 12", "step 10 of 12", "step 12 of 12"]
+    assert "; held out:  loss " in lines[0]
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=80)
+    monkeypatch.setattr(progress, "Console", lambda stderr: terminal)
+    fit("bar", quiet=False)
+    assert "step 12 of 12 loss " in screen.getvalue()
+    assert "held out: accuracy 0." in screen.getvalue()
+    assert "…" not in screen.getvalue()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_seed_gives_the_same_training_again(fit):
+    one, again, other = (fit(f"out{i}", seed=seed) for i, seed in enumerate((1, 1, 2)))
+    assert one.metrics["test"] == again.metrics["test"] != other.metrics["test"]
 
 
 def test_the_last_step_is_judged_too(fit):
@@ -76,7 +101,7 @@ def test_reals_are_told_in_their_unit_and_gaps_reach_a_timed_model(tmp_path):
     rng = np.random.default_rng(0)
     t = np.cumsum(rng.choice([1.0, 1.0, 3.0], 300)) * 7
     np.savez(tmp_path / "own.npz", u=np.sin(t / 20), t=t)
-    trained = smrdsl.train(tmp_path / "m.smr", str(tmp_path / "own.npz"), out=tmp_path / "out", length=20, device="cpu",
+    trained = smrdsl.train(tmp_path / "m.smr", tmp_path / "own.npz", out=tmp_path / "out", length=20, device="cpu",
                            max_steps=4, batch=4, log="none", augment="jitter=0.3")  # fmt: skip
     test = trained.metrics["test"]
     assert test["rmse"] == pytest.approx(math.sqrt(test["loss"]))
@@ -105,7 +130,6 @@ def _batches(part, read, **more):
 
 
 def test_processes_share_out_what_one_would_see(classes):
-    from smrdsl.data.grids import grid
     from smrdsl.data.registry import load
 
     data = load(str(classes))
@@ -134,10 +158,6 @@ def test_every_pass_meets_every_sequence_in_an_order_of_its_own(classes):
 
 def test_a_grid_is_drawn_through_what_was_recorded(classes):
     """Between samples there are straight lines; what lies behind the end of a sequence is not counted."""
-    from smrdsl.data.contract import Part
-    from smrdsl.data.grids import grid
-    from smrdsl.training.batches import resampled
-
     line = np.arange(8.0, dtype=np.float32)[None, :, None]
     part = Part(3 * line, line, 7 * line[..., 0], np.array([6]))
     u, y, gaps, lengths = resampled(part, np.array([0]), grid("rate=1.5"), np.random.default_rng(0), 7.0)
@@ -147,3 +167,19 @@ def test_a_grid_is_drawn_through_what_was_recorded(classes):
     np.testing.assert_allclose(u[0, :n, 0], 3 * np.array([0.5, 2, 3.5, 5]))
     np.testing.assert_allclose(y[0, :n, 0], [0.5, 2, 3.5, 5])
     np.testing.assert_allclose(gaps[0, 1:n], 1.5)
+
+
+def test_a_class_for_each_sample_stays_with_its_sample():
+    """On another grid a sample has the class of the one next to it."""
+    part = Part(np.arange(9.0)[None, :, None], np.arange(9)[None])
+    u, y, _, lengths = resampled(part, np.array([0]), grid("rate=1.8"), np.random.default_rng(0), 1.0)
+    assert lengths is not None
+    n = int(lengths[0])
+    assert y[0, :n].tolist() == np.rint(u[0, :n, 0]).astype(int).tolist() == [1, 3, 4, 6, 8]
+
+
+def test_a_sequence_of_one_sample_has_no_gap(tmp_path):
+    from smrdsl.data.registry import load
+
+    np.savez(tmp_path / "one.npz", u=np.zeros((4, 1, 1)), y=np.arange(4) % 2, t=np.zeros((4, 1)))
+    assert Reader.of(load(str(tmp_path / "one.npz")), timed=True, double=False).step == 1
