@@ -30,3 +30,11 @@ def test_the_tables_of_the_page_are_what_was_measured() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert filled(page) == page, "run python -m docs.study.tables"
     assert all(f"<!-- {name} -->" in page for name in TABLES)
+
+
+def test_a_win_counts_only_where_every_seed_has_it() -> None:
+    from docs.study.tables import better, paired, tally
+
+    assert tally([[0.5, 0.5], [0.5, 2.0], [2.0, 2.0]]) == "1, 1, 1.00"
+    assert paired([1.0, 1.0, 4.0], [2.0, 1.0, 2.0]) == "1.00 (1/3)"
+    assert better([0.9, 0.7], [0.8, 0.8], "accuracy") == better([0.7, 0.9], [0.8, 0.8], "bits_per_byte") == 1
