@@ -57,7 +57,7 @@ def test_two_processes_that_run_it_as_a_pipeline_learn_the_same() -> None:
     done = subprocess.run(
         [*command, "-m", "tests.lowering.pipeline"], capture_output=True, text=True, timeout=120, env=environment
     )
-    apart = [float(found) for found in re.findall(r"weights, apart by (\S+)", done.stdout)]
+    apart = [float(found) for found in re.findall(r"weights, apart by (\d\.\de[+-]\d+)", done.stdout)]
     assert len(apart) == 2, done.stderr
     assert max(apart) < 1e-5
 
