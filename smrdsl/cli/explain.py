@@ -136,7 +136,8 @@ def _memory(plan: Plan) -> Iterator[str]:
         yield f"    kept for the backward pass {size(m.kept)}, and at most {size(m.temporary)} in use besides"
     else:
         state = f", state {size(m.state)}" if c.stateful else ""
-        yield f"    at most {size(m.temporary)} in use in one step{state}, and the streams between them"
+        inside = f"at most {size(m.temporary)} in use in one step, and " if m.temporary else ""
+        yield f"    {inside}the streams between steps{state}"
     if plan.recompute:
         names = [region.name for region in plan.recompute]
         told = ", ".join(names) if len(names) <= MANY else f"{names[0]}, ..., {names[-1]}, {len(names)} of them"
