@@ -52,4 +52,4 @@ def _read(path: Path) -> list[Row]:
 
 DATASET = DataSet("aan", "Pairs of papers from your files: two classes, for models of pairs.", load,
                   path="the folder of new_aan_pairs.*.tsv",
-                  source="Radev et al. 2013; Tay et al. 2021, Retrieval")  # fmt: skip
+                  source="Radev et al. 2013; Tay et al. 2021, Retrieval", holds="tokens")  # fmt: skip

@@ -123,6 +123,8 @@ class DataSet:
     options: type[Options] = Options
     path: str = ""
     source: str = ""
+    holds: str = ""
+    """`tokens` or `reals`, of what takes long to make or to read; a model of the other kind need not wait for it."""
 
 
 def need(request: Request, what: str) -> Path:

@@ -48,4 +48,4 @@ def _reviews(folder: Path) -> list[tuple[str, int]]:
 
 
 DATASET = DataSet("imdb", "Reviews of films from your folder aclImdb: two classes.", load, path="the folder aclImdb",
-                  source="Maas et al. 2011; Tay et al. 2021, Text")  # fmt: skip
+                  source="Maas et al. 2011; Tay et al. 2021, Text", holds="tokens")  # fmt: skip

@@ -172,4 +172,4 @@ def _read(path: Path, request: Request) -> Part:
 
 
 DATASET = DataSet("listops", "Nested operations on digits, generated: ten classes.", load, ListopsOptions,
-                  path="the arena's folder?", source="Tay et al. 2021, Long Range Arena")  # fmt: skip
+                  path="the arena's folder?", source="Tay et al. 2021, Long Range Arena", holds="tokens")  # fmt: skip

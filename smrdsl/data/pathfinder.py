@@ -220,4 +220,4 @@ def load(options: PathfinderOptions, request: Request) -> Data:
 
 
 DATASET = DataSet("pathfinder", "Dashed curves, generated: whether two ends are of one curve.", load, PathfinderOptions,
-                  source="Linsley et al. 2018; Tay et al. 2021, Pathfinder")  # fmt: skip
+                  source="Linsley et al. 2018; Tay et al. 2021, Pathfinder", holds="reals")  # fmt: skip

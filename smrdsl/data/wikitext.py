@@ -63,4 +63,4 @@ def _tokens(path: Path, known: dict[str, int]) -> Array:
 
 
 DATASET = DataSet("wikitext", "WikiText-103 from your files: the next word.", load, path="the folder of wiki.*.tokens",
-                  source="Merity et al. 2017, Pointer Sentinel Mixture Models")  # fmt: skip
+                  source="Merity et al. 2017, Pointer Sentinel Mixture Models", holds="tokens")  # fmt: skip

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smrdsl.core.types import StreamType
-from smrdsl.data.contract import Data, DataError
+from smrdsl.data.contract import Data, DataError, DataSet
 from smrdsl.graph.graph import Graph, Node
 
 
@@ -49,6 +49,14 @@ def task_of(g: Graph, data: Data) -> Task:
         return Task("classes", "accuracy", True)
     _fit_tokens(g, data, node)
     return Task("tokens", "perplexity" if data.words else "bits_per_byte", False, words=data.words)
+
+
+def refuse_kind(g: Graph, dataset: DataSet) -> None:
+    """Raise `DataError` where a model reads tokens and a data set is known to hold reals, or the other way round."""
+    node = g.node(g.input)
+    wants = "tokens" if node.type.kind == "index" else "reals"
+    if dataset.holds not in ("", wants):
+        raise _misfit(node, f"the model reads {wants}, {dataset.name} has {dataset.holds}")
 
 
 def _fit_input(g: Graph, data: Data) -> None:

@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict
 
 from smrdsl.core.errors import SmrError
 from smrdsl.data.contract import Array, Data, Request
-from smrdsl.data.registry import load
+from smrdsl.data.registry import find, load
 from smrdsl.graph.graph import Graph
-from smrdsl.training.fitting import Task, task_of
+from smrdsl.training.fitting import Task, refuse_kind, task_of
 from smrdsl.training.settings import Settings
 
 Tell = Callable[[str], None]
@@ -121,6 +121,7 @@ def prepare(graph: Graph, job: Job, tell: Tell = silent) -> Ready:
     check_folder(folder(graph, job), resume=job.resume)
     node = graph.node(graph.input)
     request = Request(length=job.length or graph.length, vocab=node.type.vocab, tell=tell)
+    refuse_kind(graph, find(job.data)[0])
     data = load(job.data, request, job.options)
     task = task_of(graph, data)
     if data.train.t is not None and not graph.timed:

@@ -217,6 +217,13 @@ def test_a_device_that_is_not_there(fit):
         fit("out", device="abacus")
 
 
+def test_what_takes_long_to_make_is_not_made_for_a_model_of_another_kind(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMRDSL_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(SmrError, match=r"m\.smr:2:3: signal.*: the model reads reals, listops has tokens"):
+        train(model(tmp_path, POOLED), "listops", out=tmp_path / "out", max_steps=1)
+    assert not (tmp_path / "cache").exists()
+
+
 def test_tokens_have_no_grid(tmp_path):
     spec = model(tmp_path, "model m { tokens(vocab=5)  embed(2)  linear(5) }")
     data = npz(tmp_path, u=np.arange(45).reshape(9, 5) % 5)
