@@ -12,6 +12,7 @@ no second derivatives: a gradient that is to be derived again is that of `compos
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, library
 
-from smrdsl.kernels.discretise import diagonal_bilinear, diagonal_zoh, exponential, inverse, multiply, real
+from smrdsl.kernels.discretise import diagonal_bilinear, diagonal_zoh, inverse, multiply, real
 from smrdsl.kernels.native_bank import LANES, TILE
 from smrdsl.kernels.native_calls import PLACES, compact, expect, fits, kernel
 from smrdsl.kernels.native_second import derivable
@@ -52,12 +53,21 @@ def can_run(rule: object, u: Tensor, x: Tensor, gaps: Tensor) -> bool:
     return rule in RULES and fits(u, x) and not gaps.requires_grad
 
 
-def numbers_of(rule: object, lam: Pair, b: Pair, step: Tensor, c: Tensor, d: Tensor | None, *, decay: bool) -> Numbers:
+def numbers_of(
+    rule: Callable[..., tuple[Any, Tensor]],
+    lam: Pair,
+    b: Pair,
+    step: Tensor,
+    c: Tensor,
+    d: Tensor | None,
+    *,
+    decay: bool,
+) -> Numbers:
     """Of a core: Lambda and B pairs (H or 1, 1, N/2), step (H, 1, 1), c (H or 1, 1, N), as precise as they come."""
     bilinear = rule is diagonal_bilinear
     z = real((lam[0] * step, lam[1] * step))
     if decay:
-        w = (diagonal_bilinear if bilinear else diagonal_zoh)(lam, b, step)[1]
+        w = rule(lam, b, step)[1]
     else:
         w = real((step * b[0], step * b[1]) if bilinear else multiply(inverse(lam), b))
     z, w, c = (row.expand_as(z).squeeze(1) for row in (z, w, c))
@@ -85,19 +95,21 @@ def composed(
     decay: bool,
 ) -> tuple[Tensor, Tensor]:
     """The same of torch's own operators, in a loop."""
-    re, im = z[:, None].chunk(2, -1)
+    lam, weight = _pair(z), _pair(w)
+    rule, b = (diagonal_bilinear, weight) if bilinear else (diagonal_zoh, multiply(lam, weight))
 
     def sampled(gap: Tensor) -> tuple[Diagonal, Tensor]:
-        v = re * gap[:, None], im * gap[:, None]
-        if bilinear:
-            solved = inverse((1 - v[0] / 2, -v[1] / 2))
-            a, f = multiply(solved, (1 + v[0] / 2, v[1] / 2)), (solved[0] * gap[:, None], solved[1] * gap[:, None])
-        else:
-            a, f = exponential(v)
-        return Diagonal.of(a), w[:, None] if decay else Diagonal.of(f).apply(w[:, None])
+        a, b_bar = rule(lam, b, gap[:, None])
+        return a, w[:, None] if decay else b_bar
 
     y, after = recur((sampled(gap) for gap in gaps.unbind(1)), c[:, None], u, x)
     return y if d is None else torch.addcmul(y, u, d), after
+
+
+def _pair(x: Tensor) -> Pair:
+    """(H, N) -> real and imaginary parts, (H, 1, N/2) each."""
+    re, im = x[:, None].chunk(2, -1)
+    return re, im
 
 
 # --- the two operators
